@@ -1,0 +1,279 @@
+"""Array libraries: which are usable, which one new tensors live on, and the random generators.
+
+This is the only file that imports CuPy, and it does so only when somebody asks for it. Everything
+else takes the array module from the arrays in hand, ``xp(x).exp(x)``, so that one program runs on
+NumPy and on CuPy without asking where it is.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import scipy.special
+
+Array = Any  # a numpy.ndarray or a cupy.ndarray
+
+
+class BackendError(RuntimeError):
+    """A backend was asked for by name and cannot be used; the message says why."""
+
+
+class Backend:
+    """An array library: its modules, its array type, and its seeded random generator."""
+
+    def __init__(self, name: str, module: ModuleType, special: ModuleType) -> None:
+        self.name = name
+        self.module = module
+        self.special = special
+        self.array_type: type = module.ndarray
+        self._generator: Any = None
+
+    def __repr__(self) -> str:
+        return f"<backend {self.name!r}>"
+
+    def asarray(self, host: np.ndarray) -> Array:
+        """Host array → array of this backend (NumPy: the same memory)."""
+        return self.module.asarray(host)
+
+    def to_host(self, array: Array) -> np.ndarray:
+        """Array of this backend → NumPy array on the host (NumPy: the same memory)."""
+        return array
+
+    def synchronize(self) -> None:
+        """Wait until all work handed to the device is done (nothing to wait for on a CPU)."""
+
+    @property
+    def generator(self) -> Any:
+        """The generator behind `rand`, `randn`, dropout: has `random`, `standard_normal`, `integers`."""
+        if self._generator is None:
+            self.seed(_seed)
+        return self._generator
+
+    def seed(self, seed: int | None) -> None:
+        """Start the generator anew; None takes entropy from the operating system."""
+        self._generator = self.module.random.default_rng(seed)
+
+
+class CupyBackend(Backend):
+    """CuPy on one CUDA device; the constructor proves that it computes."""
+
+    def __init__(self) -> None:
+        try:
+            import cupy
+            import cupyx.scipy.special as special
+        except ImportError as error:
+            raise BackendError(
+                f"cupy cannot be imported ({error}); install it for your CUDA version with "
+                "pip install 'minigrad[cuda13x]' (or cuda12x)"
+            ) from error
+        if not cupy.cuda.is_available():
+            raise BackendError("cupy is installed but finds no CUDA device or driver on this machine")
+        try:
+            # Compiles a kernel (NVRTC), multiplies matrices (cuBLAS) and reduces (CUB).
+            a = cupy.arange(4, dtype="float32").reshape(2, 2)
+            (a @ a + 1.0).sum().item()
+        except Exception as error:  # each missing library has an exception of its own
+            raise BackendError(
+                f"cupy finds a device but cannot compute on it ({type(error).__name__}: {error}); "
+                "install the CUDA libraries with pip install 'cupy-cuda13x[ctk]' (or cuda12x)"
+            ) from error
+        super().__init__("cupy", cupy, special)
+
+    def to_host(self, array: Array) -> np.ndarray:
+        return array.get()
+
+    def synchronize(self) -> None:
+        self.module.cuda.Device().synchronize()
+
+
+_seed: int | None = None
+_host = Backend("numpy", np, scipy.special)
+_loaded: dict[str, Backend] = {}
+_by_type: dict[type, Backend] = {}
+_default: Backend | None = None
+_override: ContextVar[Backend | None] = ContextVar("minigrad_backend", default=None)
+
+
+def register_backend(backend: Backend) -> None:
+    """Make a backend known by its name and its array type."""
+    _loaded[backend.name] = backend
+    _by_type[backend.array_type] = backend
+
+
+register_backend(_host)
+
+
+def get_backend(name: str) -> Backend:
+    """The backend called `name`, loaded if need be; `BackendError` says why it cannot be."""
+    if name == "auto":
+        return _automatic()
+    if name == "cupy" and name not in _loaded:
+        register_backend(CupyBackend())
+    if name not in _loaded:
+        known = ", ".join(repr(known) for known in ["auto", "cupy", *_loaded])
+        raise ValueError(f"backend: wanted one of {known}, got {name!r}")
+    return _loaded[name]
+
+
+def _automatic() -> Backend:
+    try:
+        chosen, why = get_backend("cupy"), "a CUDA device answers"
+    except BackendError as error:
+        chosen, why = _host, str(error)
+    print(f"minigrad: backend 'auto' took {chosen.name!r}: {why}", file=sys.stderr)
+    return chosen
+
+
+@dataclass(frozen=True)
+class BackendStatus:
+    """Whether a backend can be used here and, where it cannot, why."""
+
+    usable: bool
+    detail: str
+
+
+def backends() -> dict[str, BackendStatus]:
+    """Every backend by name: usable here or not, with its version or the reason."""
+    found = {"numpy": BackendStatus(True, f"numpy {np.__version__}")}
+    try:
+        version = get_backend("cupy").module.__version__
+        found["cupy"] = BackendStatus(True, f"cupy {version}")
+    except BackendError as error:
+        found["cupy"] = BackendStatus(False, str(error))
+    return found
+
+
+def current_backend() -> Backend:
+    """The backend on which new tensors are created."""
+    global _default
+    chosen = _override.get() or _default
+    if chosen is None:
+        chosen = _default = get_backend(os.environ.get("MINIGRAD_BACKEND", "numpy"))
+    return chosen
+
+
+def set_backend(name: str) -> str:
+    """Create new tensors on "numpy", "cupy" or whichever "auto" finds; returns the name taken.
+
+    Raises `BackendError` with the reason where "cupy" cannot be used. "auto" never raises and
+    says on standard error which one it took.
+    """
+    global _default
+    _default = get_backend(name)
+    return _default.name
+
+
+@contextmanager
+def use_backend(name: str) -> Iterator[str]:
+    """Create new tensors on the named backend inside a ``with`` block (this thread only)."""
+    backend = get_backend(name)
+    token = _override.set(backend)
+    try:
+        yield backend.name
+    finally:
+        _override.reset(token)
+
+
+def backend_of(array: Array) -> Backend:
+    """The backend an array belongs to; Python numbers and lists count as NumPy's."""
+    kind = type(array)
+    backend = _by_type.get(kind)
+    if backend is None:
+        backend = get_backend("cupy") if kind.__module__.split(".")[0] == "cupy" else _host
+        if kind.__module__.split(".")[0] in ("numpy", "cupy"):
+            _by_type[kind] = backend
+    return backend
+
+
+def is_array(value: object) -> bool:
+    """Whether `value` is an array of any backend (a NumPy scalar counts: reductions return them)."""
+    return isinstance(value, (np.ndarray, np.generic)) or backend_of(value) is not _host
+
+
+def xp(*arrays: Array) -> Any:
+    """The array module (numpy or cupy) of the first argument that is an array."""
+    for array in arrays:
+        backend = _by_type.get(type(array))
+        if backend is not None:
+            return backend.module
+    return backend_of(arrays[0]).module
+
+
+def special(array: Array) -> Any:
+    """The module of special functions (scipy.special or cupyx.scipy.special) of an array."""
+    return backend_of(array).special
+
+
+def to_host(array: Array) -> np.ndarray:
+    """Any array as a NumPy array on the host."""
+    return backend_of(array).to_host(array)
+
+
+def move(array: Array, backend: Backend) -> Array:
+    """An array on another backend; the same array where it is there already."""
+    source = backend_of(array)
+    return array if source is backend else backend.asarray(source.to_host(array))
+
+
+def host_generator() -> np.random.Generator:
+    """The NumPy generator: initial weights come from it on every backend, so that one seed
+    gives one initial network wherever it will train."""
+    return _host.generator
+
+
+def manual_seed(seed: int) -> None:
+    """Seed the random generator of every backend."""
+    global _seed
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise ValueError(f"manual_seed: seed wants a non-negative integer, got {seed!r}")
+    _seed = int(seed)
+    for backend in _loaded.values():
+        backend.seed(_seed)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draw from generators started at `seed` inside a ``with`` block, then go on as before."""
+    kept = [(backend, backend.generator) for backend in _loaded.values()]
+    for backend, _ in kept:
+        backend.seed(seed)
+    try:
+        yield
+    finally:
+        for backend, generator in kept:
+            backend._generator = generator
+
+
+def random_state() -> dict[str, Any]:
+    """The host generator's state, plain integers and strings, to save in a checkpoint."""
+    return dict(_host.generator.bit_generator.state)
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    """Continue the host generator from a state that `random_state` returned."""
+    _host.generator.bit_generator.state = state
+
+
+_default_dtype = np.dtype("float32")
+
+
+def default_dtype() -> np.dtype:
+    """The dtype that Python floats become."""
+    return _default_dtype
+
+
+def set_default_dtype(dtype: Any) -> None:
+    """Let Python floats become `dtype`, a floating NumPy dtype or its name."""
+    global _default_dtype
+    wanted = np.dtype(dtype)
+    if not np.issubdtype(wanted, np.floating):
+        raise TypeError(f"set_default_dtype: dtype wants a floating dtype, got {wanted}")
+    _default_dtype = wanted

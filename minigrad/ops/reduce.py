@@ -1,0 +1,245 @@
+"""Reductions: sums, extrema, products and norms over axes.
+
+`axis` is None (all axes), an int or a tuple of ints, () included; `keepdims` leaves a reduced axis
+in place with length 1.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from minigrad.backend import xp
+from minigrad.core import Node, astype, broadcast_to, primitive
+from minigrad.ops.elementwise import abs, exp, sign, where
+from minigrad.ops.shape import flip, join, normalize_axes, reshape
+
+
+def _restore(g: Any, x: Any, axis: Any) -> Any:
+    """A reduced g with the reduced axes back in place, length 1, so that it broadcasts against x."""
+    axes = normalize_axes("reduce", axis, x.ndim)
+    return reshape(g, shape=tuple(1 if i in axes else n for i, n in enumerate(x.shape)))
+
+
+def _count(x: Any, axis: Any) -> int:
+    """How many elements of x go into each element of the result."""
+    return math.prod(x.shape[i] for i in normalize_axes("reduce", axis, x.ndim))
+
+
+@primitive
+def sum(x, *, axis=None, keepdims=False):
+    """Σ x over the axes."""
+    return x.sum(axis=axis, keepdims=keepdims)
+
+
+sum.vjps(lambda g, y, x, *, axis, keepdims: broadcast_to(_restore(g, x, axis), shape=x.shape))
+
+
+def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """The arithmetic mean over the axes."""
+    return sum(x, axis=axis, keepdims=keepdims) / _count(x, axis)
+
+
+@primitive
+def var(x, *, axis=None, ddof=0, keepdims=False):
+    """Σ (x − mean)² / (n − ddof) over the axes: ddof=0 the variance, 1 its unbiased estimate."""
+    return x.var(axis=axis, ddof=ddof, keepdims=keepdims)
+
+
+def _var_vjp(g, y, x, *, axis, ddof, keepdims):
+    scale = 2.0 / (_count(x, axis) - ddof) if _count(x, axis) != ddof else math.nan
+    return _restore(g, x, axis) * ((x - mean(x, axis, keepdims=True)) * scale)
+
+
+var.vjps(_var_vjp)
+
+
+@primitive
+def std(x, *, axis=None, ddof=0, keepdims=False):
+    """√var over the axes; the gradient at standard deviation 0 is 0."""
+    return x.std(axis=axis, ddof=ddof, keepdims=keepdims)
+
+
+def _std_vjp(g, y, x, *, axis, ddof, keepdims):
+    scale = 1.0 / (_count(x, axis) - ddof) if _count(x, axis) != ddof else math.nan
+    slope = _restore(g / where(y == 0.0, 1.0, y), x, axis)
+    return slope * ((x - mean(x, axis, keepdims=True)) * scale)
+
+
+std.vjps(_std_vjp)
+
+
+@primitive
+def max(x, *, axis=None, keepdims=False):
+    """The largest element over the axes; ties share the gradient evenly."""
+    return x.max(axis=axis, keepdims=keepdims)
+
+
+@primitive
+def min(x, *, axis=None, keepdims=False):
+    """The smallest element over the axes; ties share the gradient evenly."""
+    return x.min(axis=axis, keepdims=keepdims)
+
+
+def _extremum_vjp(g, y, x, *, axis, keepdims):
+    winners = astype(x == _restore(y, x, axis), dtype=x.dtype)
+    share = _restore(g, x, axis) / sum(winners, axis=axis, keepdims=True)
+    return share * winners
+
+
+max.vjps(_extremum_vjp)
+min.vjps(_extremum_vjp)
+
+
+def prod(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Π x over the axes.
+
+    Multiplies halves with halves, as a tree: the rule of a product of two is right with zeros among
+    the factors and to any order, where g · y / x would divide by them.
+    """
+    if not isinstance(x, Node):
+        return x.prod(axis=axis, keepdims=keepdims)
+    axes = normalize_axes("prod", axis, x.ndim)
+    kept = [i for i in range(x.ndim) if i not in axes]
+    factors = x.transpose((*axes, *kept))
+    factors = reshape(factors, shape=(_count(x, axis), *(x.shape[i] for i in kept)))
+    if factors.shape[0] == 0:
+        factors = join([factors, np.ones((1, *factors.shape[1:]), factors.dtype)])
+    while factors.shape[0] > 1:
+        half, odd = divmod(factors.shape[0], 2)
+        pairs = factors[:half] * factors[half : 2 * half]
+        factors = join([pairs, factors[-1:]]) if odd else pairs
+    y = factors[0]
+    if x.dtype.kind in "bi":
+        y = astype(y, dtype=np.dtype("int64"))
+    return _restore(y, x, axis) if keepdims else y
+
+
+def _quiet() -> Any:
+    """log(0) = −∞ is the right answer where every entry is −∞; NumPy alone would warn."""
+    return np.errstate(divide="ignore")
+
+
+@primitive
+def logsumexp(x, *, axis=None, keepdims=False):
+    """log Σ eˣ over the axes, without overflow; −∞ entries are allowed."""
+    module = xp(x)
+    top = x.max(axis=axis, keepdims=True)
+    top = module.where(module.isfinite(top), top, 0.0)
+    with _quiet():
+        y = module.log(module.exp(x - top).sum(axis=axis, keepdims=True)) + top
+    return y if keepdims else y.squeeze(normalize_axes("logsumexp", axis, x.ndim))
+
+
+def _logsumexp_vjp(g, y, x, *, axis, keepdims):
+    top = where(y == -math.inf, 0.0, y)  # −∞ − (−∞) would be NaN; e^(−∞ − 0) is 0
+    return _restore(g, x, axis) * exp(x - _restore(top, x, axis))
+
+
+logsumexp.vjps(_logsumexp_vjp)
+
+
+@primitive
+def argmax(x, *, axis=None, keepdims=False):
+    """The index of the first largest element along an axis (None: of x flattened), int64."""
+    return x.argmax(axis=axis, keepdims=keepdims)
+
+
+@primitive
+def argmin(x, *, axis=None, keepdims=False):
+    """The index of the first smallest element along an axis (None: of x flattened), int64."""
+    return x.argmin(axis=axis, keepdims=keepdims)
+
+
+@primitive
+def cumsum(x, *, axis=None):
+    """Running sums along an axis (None: of x flattened)."""
+    return x.cumsum(axis=axis)
+
+
+def _cumsum_vjp(g, y, x, *, axis):
+    if axis is None:
+        return reshape(flip(cumsum(flip(g))), shape=x.shape)
+    return flip(cumsum(flip(g, axis=axis), axis=axis), axis=axis)
+
+
+cumsum.vjps(_cumsum_vjp)
+
+
+@primitive
+def euclidean_norm(x, *, axis=None, keepdims=False):
+    """√Σ x² over the axes; the gradient at 0 is 0."""
+    return xp(x).sqrt((x * x).sum(axis=axis, keepdims=keepdims))
+
+
+def _euclidean_norm_vjp(g, y, x, *, axis, keepdims):
+    return _restore(g / where(y == 0.0, 1.0, y), x, axis) * x
+
+
+euclidean_norm.vjps(_euclidean_norm_vjp)
+
+
+def _power_norm(x: Any, p: float, axis: Any, keepdims: bool) -> Any:
+    """(Σ |x|ᵖ)^(1/p), with gradient 0 where a base is 0."""
+    size = abs(x)
+    powers = where(size == 0.0, 0.0, where(size == 0.0, 1.0, size) ** p) if p > 0 else size ** p
+    total = sum(powers, axis=axis, keepdims=keepdims)
+    if p < 0:
+        return total ** (1.0 / p)
+    return where(total == 0.0, 0.0, where(total == 0.0, 1.0, total) ** (1.0 / p))
+
+
+def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+    """A vector or matrix norm, as ``np.linalg.norm``.
+
+    Args:
+        ord: None for √Σ x² over all of `axis`; for vectors any number p (Σ |x|ᵖ)^(1/p), 0 (nonzero
+            entries), ±inf; for matrices "fro", 1, −1 (column sums), inf, −inf (row sums). The
+            spectral norms 2, −2 and "nuc" of matrices are refused.
+        axis: an int for vectors, a pair for matrices, None for all of x.
+
+    The gradient of the Euclidean norm at 0 is 0.
+    """
+    if x.dtype.kind != "f":
+        x = x.astype(np.dtype("float64"))
+    if ord is None:
+        return euclidean_norm(x, axis=axis, keepdims=keepdims)
+    axes = normalize_axes("norm", axis, x.ndim)
+    if len(axes) == 1:
+        return _vector_norm(x, ord, axes[0], keepdims)
+    if len(axes) == 2:
+        return _matrix_norm(x, ord, axes, keepdims)
+    raise ValueError(f"norm: ord {ord!r} wants one axis or two, got {len(axes)} (shape {x.shape})")
+
+
+def _vector_norm(x: Any, ord: Any, axis: int, keepdims: bool) -> Any:
+    if ord == 2:
+        return euclidean_norm(x, axis=axis, keepdims=keepdims)
+    if ord == 1:
+        return sum(abs(x), axis=axis, keepdims=keepdims)
+    if ord == math.inf:
+        return max(abs(x), axis=axis, keepdims=keepdims)
+    if ord == -math.inf:
+        return min(abs(x), axis=axis, keepdims=keepdims)
+    if ord == 0:
+        return sum(abs(sign(x)), axis=axis, keepdims=keepdims)
+    if isinstance(ord, (int, float)):
+        return _power_norm(x, float(ord), axis, keepdims)
+    raise ValueError(f"norm: ord wants a number for vectors, got {ord!r}")
+
+
+def _matrix_norm(x: Any, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
+    if ord == "fro":
+        return euclidean_norm(x, axis=axes, keepdims=keepdims)
+    if ord in (2, -2, "nuc"):
+        raise ValueError(f"norm: the spectral norm ord={ord!r} of a matrix is not supported")
+    if ord not in (1, -1, math.inf, -math.inf):
+        raise ValueError(f"norm: ord wants 'fro', 1, -1, inf or -inf for matrices, got {ord!r}")
+    summed, kept = axes if ord in (1, -1) else axes[::-1]
+    totals = sum(abs(x), axis=summed, keepdims=True)
+    y = (max if ord > 0 else min)(totals, axis=kept, keepdims=True)
+    return y if keepdims else reshape(
+        y, shape=tuple(n for i, n in enumerate(x.shape) if i not in axes)
+    )
