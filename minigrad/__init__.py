@@ -18,6 +18,7 @@ from minigrad.backend import (
     set_default_dtype,
     use_backend,
 )
+from minigrad.calculus import checkpoint, hessian, hvp, jacobian, jvp, vjp
 from minigrad.core import enable_grad, grad, is_grad_enabled, no_grad, primitive
 from minigrad.creation import (
     arange,
@@ -38,6 +39,8 @@ from minigrad.creation import (
     zeros,
     zeros_like,
 )
+from minigrad.debug import detect_anomaly
+from minigrad.gradcheck import GradcheckError, gradcheck, gradgradcheck
 from minigrad.ops.elementwise import (
     abs,
     add,
