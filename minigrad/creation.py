@@ -9,8 +9,13 @@ import numpy as np
 from minigrad import backend as _backend
 from minigrad.backend import backend_of, current_backend, default_dtype, is_array
 from minigrad.core import Node
-from minigrad.ops.shape import as_shape
-from minigrad.tensor import Tensor
+from minigrad.ops.shape import integers
+from minigrad.tensor import Tensor, counterparts, numeric_dtype
+
+
+def _dtype(name: str, dtype: Any) -> np.dtype:
+    """The dtype asked for, or the default."""
+    return default_dtype() if dtype is None else numeric_dtype(name, dtype)
 
 
 def _has_numpy_inside(data: Any) -> bool:
@@ -47,6 +52,8 @@ def tensor(
     """
     if isinstance(data, Node):
         data = data.array
+    if dtype is not None:
+        dtype = numeric_dtype("tensor", dtype)
     if is_array(data):
         array = data.astype(dtype or data.dtype, copy=True)
     else:
@@ -57,41 +64,45 @@ def tensor(
 
 
 def as_tensor(data: Any, dtype: Any = None) -> Tensor:
-    """`data` as a tensor that shares its memory where it can: a Tensor as it is, an array wrapped."""
+    """`data` as a tensor that shares memory where it can: a Tensor as it is, an array wrapped."""
     if not isinstance(data, Node):
         data = Tensor(data) if is_array(data) else tensor(data, dtype)
     return data if dtype is None else data.astype(dtype)
 
 
-def _lengths(name: str, shape: Any) -> tuple[int, ...]:
-    lengths = as_shape(shape)
+def _lengths(name: str, shape: Any, argument: str = "shape") -> tuple[int, ...]:
+    lengths = integers(name, argument, shape)
     if any(n < 0 for n in lengths):
-        raise ValueError(f"{name}: shape wants no negative length, got {lengths}")
+        raise ValueError(f"{name}: {argument} wants no negative length, got {shape}")
     return lengths
 
 
 def zeros(shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of zeros, of the default dtype unless another is given."""
-    return full(shape, 0, dtype or default_dtype(), requires_grad)
+    return _filled("zeros", shape, 0, _dtype("zeros", dtype), requires_grad)
 
 
 def ones(shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of ones, of the default dtype unless another is given."""
-    return full(shape, 1, dtype or default_dtype(), requires_grad)
+    return _filled("ones", shape, 1, _dtype("ones", dtype), requires_grad)
 
 
 def full(shape: Any, fill_value: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor filled with one value; a Python float gives the default dtype, an int int64."""
-    if dtype is None and type(fill_value) is float:
-        dtype = default_dtype()
+    if dtype is not None or type(fill_value) is float:
+        dtype = _dtype("full", dtype)
+    return _filled("full", shape, fill_value, dtype, requires_grad)
+
+
+def _filled(name: str, shape: Any, value: Any, dtype: Any, requires_grad: bool) -> Tensor:
     module = current_backend().module
-    return Tensor(module.full(_lengths("full", shape), fill_value, dtype=dtype), requires_grad)
+    return Tensor(module.full(_lengths(name, shape), value, dtype=dtype), requires_grad)
 
 
 def empty(shape: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor whose values are whatever the memory held."""
     module = current_backend().module
-    array = module.empty(_lengths("empty", shape), dtype=dtype or default_dtype())
+    array = module.empty(_lengths("empty", shape), dtype=_dtype("empty", dtype))
     return Tensor(array, requires_grad)
 
 
@@ -107,7 +118,7 @@ def ones_like(x: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
 
 def full_like(x: Any, fill_value: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """One value with the shape, dtype and backend of x."""
-    array = x.array if isinstance(x, Node) else x
+    array = as_tensor(x).array
     module = backend_of(array).module
     return Tensor(module.full(array.shape, fill_value, dtype=dtype or array.dtype), requires_grad)
 
@@ -122,8 +133,10 @@ def arange(
     """start, start + step, … below stop, as ``np.arange``; ints unless a float is among them."""
     if stop is None:
         start, stop = 0, start
-    if dtype is None and any(isinstance(value, float) for value in (start, stop, step)):
-        dtype = default_dtype()
+    if step == 0:
+        raise ZeroDivisionError("arange: step wants a number other than 0")
+    if dtype is not None or any(isinstance(value, float) for value in (start, stop, step)):
+        dtype = _dtype("arange", dtype)
     return Tensor(current_backend().module.arange(start, stop, step, dtype=dtype), requires_grad)
 
 
@@ -131,15 +144,16 @@ def linspace(
     start: float, stop: float, num: int = 50, dtype: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """`num` evenly spaced values from start to stop, both included."""
-    if num < 0:
-        raise ValueError(f"linspace: num wants no negative count, got {num}")
-    array = current_backend().module.linspace(start, stop, num, dtype=dtype or default_dtype())
+    (count,) = _lengths("linspace", num, "num")
+    dtype = _dtype("linspace", dtype)
+    array = current_backend().module.linspace(start, stop, count, dtype=dtype)
     return Tensor(array, requires_grad)
 
 
 def eye(n: int, m: int | None = None, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """The (n, m) matrix with ones on the diagonal; square where m is None."""
-    array = current_backend().module.eye(n, m, dtype=dtype or default_dtype())
+    rows, columns = _lengths("eye", (n, n if m is None else m), "(n, m)")
+    array = current_backend().module.eye(rows, columns, dtype=_dtype("eye", dtype))
     return Tensor(array, requires_grad)
 
 
@@ -148,28 +162,38 @@ def _drawn_shape(name: str, shape: tuple) -> tuple[int, ...]:
     return _lengths(name, shape[0] if one_sequence else shape)
 
 
-def _real(dtype: Any) -> np.dtype:
+def _real(name: str, dtype: Any) -> np.dtype:
+    """The floating dtype asked for, or the default."""
+    wanted = _dtype(name, dtype)
+    if wanted.kind != "f":
+        raise TypeError(f"{name}: dtype wants a floating dtype, got {wanted}")
+    return wanted
+
+
+def _drawable(dtype: np.dtype) -> np.dtype:
     """The dtype to draw in: the generators know float32 and float64."""
     return np.dtype("float64") if np.dtype(dtype) == "float64" else np.dtype("float32")
 
 
 def rand(*shape: int, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """Uniform on [0, 1), from the generator that `manual_seed` seeds."""
-    dtype = dtype or default_dtype()
-    drawn = current_backend().generator.random(_drawn_shape("rand", shape), dtype=_real(dtype))
+    dtype = _real("rand", dtype)
+    lengths = _drawn_shape("rand", shape)
+    drawn = current_backend().generator.random(lengths, dtype=_drawable(dtype))
     return Tensor(current_backend().module.asarray(drawn, dtype=dtype), requires_grad)
 
 
 def randn(*shape: int, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """Standard normal, from the generator that `manual_seed` seeds."""
-    dtype = dtype or default_dtype()
+    dtype = _real("randn", dtype)
     lengths = _drawn_shape("randn", shape)
-    drawn = current_backend().generator.standard_normal(lengths, dtype=_real(dtype))
+    drawn = current_backend().generator.standard_normal(lengths, dtype=_drawable(dtype))
     return Tensor(current_backend().module.asarray(drawn, dtype=dtype), requires_grad)
 
 
 def randint(low: int, high: int, shape: Any) -> Tensor:
     """Integers, int64, uniform on low … high − 1."""
+    integers("randint", "(low, high)", (low, high))
     if low >= high:
         raise ValueError(f"randint: wants low < high, got {low} and {high}")
     drawn = current_backend().generator.integers(low, high, _lengths("randint", shape))
@@ -183,15 +207,27 @@ def bernoulli(p: Any, shape: Any = None) -> Tensor:
         p: a number, an array or a Tensor of probabilities.
         shape: of the result; p's where None, else p broadcasts to it.
     """
-    p = p.array if isinstance(p, Node) else p
+    if isinstance(p, (Node, list, tuple)):
+        p = as_tensor(p).array
+    elif not is_array(p) and not 0 <= p <= 1:
+        raise ValueError(f"bernoulli: p wants a probability in [0, 1], got {p}")
     dtype = p.dtype if is_array(p) and p.dtype.kind == "f" else default_dtype()
     backend = backend_of(p) if is_array(p) else current_backend()
-    lengths = _lengths("bernoulli", getattr(p, "shape", ()) if shape is None else shape)
-    drawn = backend.generator.random(lengths, dtype=_real(dtype))
+    of_p = getattr(p, "shape", ())
+    lengths = of_p if shape is None else _lengths("bernoulli", shape)
+    if np.broadcast_shapes(of_p, lengths) != lengths:
+        raise ValueError(f"bernoulli: p of shape {of_p} does not broadcast to shape {lengths}")
+    drawn = backend.generator.random(lengths, dtype=_drawable(dtype))
     return Tensor(backend.module.asarray(drawn < p, dtype=dtype))
 
 
 def randperm(n: int) -> Tensor:
     """The integers 0 … n − 1 in random order, the same order on every backend."""
-    order = _backend.host_generator().permutation(n)
+    (count,) = _lengths("randperm", n, "n")
+    order = _backend.host_generator().permutation(count)
     return Tensor(current_backend().asarray(order.astype("int64")))
+
+
+counterparts.update(
+    {np.zeros_like: zeros_like, np.ones_like: ones_like, np.full_like: full_like}
+)

@@ -20,6 +20,17 @@ from minigrad.ops import elementwise, indexing, linalg, reduce, shape
 _hook_numbers = count()
 
 
+def numeric_dtype(name: str, dtype: Any) -> np.dtype:
+    """A dtype given as itself or by its name; an error names the function."""
+    try:
+        wanted = np.dtype(dtype)
+    except TypeError:
+        raise TypeError(f"{name}: dtype wants a NumPy dtype or its name, got {dtype!r}") from None
+    if wanted.kind not in "fiub":
+        raise TypeError(f"{name}: dtype wants floats, ints or bools, got {wanted}")
+    return wanted
+
+
 class RemovableHandle:
     """What `Tensor.register_hook` returns: ``remove()`` takes the hook away again."""
 
@@ -119,7 +130,8 @@ class Tensor(Node):
     def __bool__(self) -> bool:
         if self.size != 1:
             raise ValueError(
-                f"bool: the truth of a tensor of shape {self.shape} is ambiguous; compare one element"
+                f"bool: the truth of a tensor of shape {self.shape} is ambiguous; "
+                "compare one element"
             )
         return bool(self.array)
 
@@ -131,8 +143,15 @@ class Tensor(Node):
 
     def __index__(self) -> int:
         if self.dtype.kind not in "iu" or self.size != 1:
-            raise TypeError(f"index: wants one integer, got a {self.dtype} tensor of shape {self.shape}")
+            raise TypeError(
+                f"index: wants one integer, got a {self.dtype} tensor of shape {self.shape}"
+            )
         return int(self.item())
+
+    def __reduce__(self) -> tuple:
+        if not self.is_leaf:
+            raise RuntimeError("pickle: only leaves can be stored; call .detach() first")
+        return type(self), (self.array, self.tracked)  # anew: `birth` counts in one process alone
 
     def __deepcopy__(self, memo: dict) -> Tensor:
         if not self.is_leaf:
@@ -211,22 +230,17 @@ class Tensor(Node):
         if isinstance(target, str) and (target in ("auto", "cupy") or target in _backend._loaded):
             name = _backend.get_backend(target).name
             return self if name == self.backend else shape.transfer(self, backend=name)
-        return self.astype(target)
+        return self.astype(numeric_dtype("to", target))
 
     def astype(self, dtype: Any) -> Tensor:
         """Cast to a dtype; self where it has it already."""
-        try:
-            wanted = np.dtype(dtype)
-        except TypeError:
-            raise TypeError(f"astype: {dtype!r} is neither a dtype nor a backend") from None
-        if wanted.kind not in "fiub":
-            raise TypeError(f"astype: wants a dtype of floats, ints or bools, got {wanted}")
+        wanted = numeric_dtype("astype", dtype)
         return self if wanted == self.dtype else astype(self, dtype=wanted)
 
     def __setitem__(self, key: Any, value: Any) -> None:
         raise TypeError(
-            "Tensors are values and t[i] = v would change one that the graph remembers; build a new "
-            "one with where, concatenate, stack or pad, or write into .array before it is used"
+            "Tensors are values and t[i] = v would change one that the graph remembers; build a "
+            "new one with where, concatenate, stack or pad, or write into .array before it is used"
         )
 
     def __getitem__(self, key: Any) -> Tensor:
@@ -250,16 +264,20 @@ class Tensor(Node):
             raise TypeError(f"{name}: out= (or an in-place operator) cannot take part in a graph")
         if options:
             raise TypeError(f"{name}: argument {next(iter(options))!r} is not supported on Tensors")
-        counterpart = _counterparts.get(ufunc) if method == "__call__" else None
+        counterpart = counterparts.get(ufunc) if method == "__call__" else None
         if counterpart is None:
-            raise TypeError(f"{name} has no minigrad counterpart; use .numpy() if no gradient is wanted")
+            raise TypeError(
+                f"{name} has no minigrad counterpart; use .numpy() if no gradient is wanted"
+            )
         return counterpart(*inputs)
 
     def __array_function__(self, function: Any, types: Any, args: tuple, options: dict) -> Any:
-        counterpart = _counterparts.get(function)
+        counterpart = counterparts.get(function)
         if counterpart is None:
             name = f"{function.__module__.replace('numpy', 'np', 1)}.{function.__name__}"
-            raise TypeError(f"{name} has no minigrad counterpart; use .numpy() if no gradient is wanted")
+            raise TypeError(
+                f"{name} has no minigrad counterpart; use .numpy() if no gradient is wanted"
+            )
         return counterpart(*args, **options)
 
     # -- Operators ------------------------------------------------------------------------------
@@ -418,9 +436,7 @@ class Tensor(Node):
 
     def transpose(self, *axes: Any) -> Tensor:
         """See `minigrad.transpose`; the axes may be given one by one."""
-        if not axes or axes == (None,):
-            return shape.transpose(self)
-        return shape.transpose(self, axes=axes if isinstance(axes[0], int) else tuple(axes[0]))
+        return shape.transpose(self, axes=axes[0] if len(axes) == 1 else axes or None)
 
     def swapaxes(self, axis1: int, axis2: int) -> Tensor:
         """See `minigrad.swapaxes`."""
@@ -454,7 +470,7 @@ class Tensor(Node):
 Tensor.kind = Tensor
 
 # What numpy calls each of our functions, where the names differ or NumPy keeps them in a submodule.
-_counterparts: dict[Any, Callable] = {
+counterparts: dict[Any, Callable] = {
     np.concatenate: shape.join,
     np.linalg.norm: reduce.norm,
     np.shape: lambda x: x.shape,
@@ -463,5 +479,7 @@ _counterparts: dict[Any, Callable] = {
 }
 for _family in (elementwise, shape, indexing, reduce, linalg):
     for _name, _function in vars(_family).items():
+        if _name == "put":  # np.put writes into its argument, ours is the transpose of indexing
+            continue
         if callable(_function) and not _name.startswith("_") and hasattr(np, _name):
-            _counterparts.setdefault(getattr(np, _name), _function)
+            counterparts.setdefault(getattr(np, _name), _function)

@@ -111,21 +111,21 @@ negative.vjps(lambda g, y, x: -g)
 
 
 @primitive
-def abs(x):
-    """|x|; the gradient at 0 is 0."""
-    return xp(x).abs(x)
-
-
-abs.vjps(lambda g, y, x: g * sign(x))
-
-
-@primitive
 def sign(x):
     """−1, 0 or 1: piecewise constant, gradient 0."""
     return xp(x).sign(x)
 
 
 sign.vjps(lambda g, y, x: g * 0.0)
+
+
+@primitive
+def abs(x):
+    """|x|; the gradient at 0 is 0."""
+    return xp(x).abs(x)
+
+
+abs.vjps(lambda g, y, x: g * sign(x))
 
 
 @primitive
@@ -266,15 +266,13 @@ def sin(x):
     return xp(x).sin(x)
 
 
-sin.vjps(lambda g, y, x: g * cos(x))
-
-
 @primitive
 def cos(x):
     """Cosine; x in radians."""
     return xp(x).cos(x)
 
 
+sin.vjps(lambda g, y, x: g * cos(x))
 cos.vjps(lambda g, y, x: -g * sin(x))
 
 
@@ -330,15 +328,13 @@ def sinh(x):
     return xp(x).sinh(x)
 
 
-sinh.vjps(lambda g, y, x: g * cosh(x))
-
-
 @primitive
 def cosh(x):
     """Hyperbolic cosine."""
     return xp(x).cosh(x)
 
 
+sinh.vjps(lambda g, y, x: g * cosh(x))
 cosh.vjps(lambda g, y, x: g * sinh(x))
 
 

@@ -40,12 +40,13 @@ put.vjps(lambda g, y, v, *, index, shape: getitem(g, index=index))
 
 
 def _index_part(part: Any, backend: Any) -> Any:
-    """One part of an index as NumPy and CuPy take it: Tensors and lists become arrays."""
+    """One part of an index as NumPy and CuPy take it: Tensors and sequences become arrays."""
     if isinstance(part, Node):
         part = part.array
-    elif isinstance(part, (list, range)):
-        # an empty list would become float64
-        part = backend.module.asarray(part) if len(part) else backend.module.empty(0, dtype="int64")
+    elif isinstance(part, (list, tuple, range)):
+        part = backend.module.asarray(part)
+        if part.size == 0:  # an empty list became float64
+            part = part.astype("int64")
     if is_array(part):
         if part.dtype.kind not in "iub":
             raise IndexError(f"index: an array in an index wants ints or bools, got {part.dtype}")
@@ -64,6 +65,14 @@ def index(x: Node, key: Any) -> Any:
     return getitem(x, index=tuple(_index_part(part, backend) for part in parts))
 
 
+def _numbers(name: str, indices: Any, x: Any) -> Any:
+    """Indices as an array of ints beside x; a mask is none."""
+    part = _index_part(indices, backend_of(x.array if isinstance(x, Node) else x))
+    if is_array(part) and part.dtype.kind not in "iu":
+        raise TypeError(f"{name}: indices wants ints, got {part.dtype}")
+    return part
+
+
 def take(x: Any, indices: Any, axis: int | None = None) -> Any:
     """The elements of x at `indices` along an axis, as ``np.take`` (None: of x flattened).
 
@@ -73,7 +82,7 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Any:
     if axis is None:
         return take(ravel(x), indices, 0)
     axis = normalize_axis("take", axis, x.ndim)
-    return x[(slice(None),) * axis + (indices,)]
+    return x[(slice(None),) * axis + (_numbers("take", indices, x),)]
 
 
 def take_along_axis(x: Any, indices: Any, axis: int | None = -1) -> Any:
@@ -85,6 +94,7 @@ def take_along_axis(x: Any, indices: Any, axis: int | None = -1) -> Any:
     if axis is None:
         return take_along_axis(ravel(x), ravel(indices), 0)
     axis = normalize_axis("take_along_axis", axis, x.ndim)
+    indices = _numbers("take_along_axis", indices, x)
     if indices.ndim != x.ndim:
         raise ValueError(
             f"take_along_axis: indices wants {x.ndim} dimensions as x has, got {indices.ndim}"

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import math
+import operator
+import re
 from typing import Any
+
+import numpy as np
 
 from minigrad.backend import xp
 from minigrad.core import primitive
+from minigrad.ops.elementwise import multiply
 from minigrad.ops.reduce import sum
 from minigrad.ops.shape import (
+    as_array,
     diagonal,
     normalize_axes,
     ravel,
@@ -39,11 +45,13 @@ def matmul(a: Any, b: Any) -> Any:
     As ``np.matmul``: a vector on either side is a row or a column that the result drops; leading
     axes broadcast. A stack of matrices times one matrix is computed as one product.
     """
+    a, b = as_array(a), as_array(b)
     if a.ndim == 0 or b.ndim == 0:
         raise ValueError(f"matmul: wants at least 1 dimension, got shapes {a.shape} and {b.shape}")
-    if a.shape[-1] != b.shape[-2 if b.ndim > 1 else 0]:
+    rows = b.shape[-2 if b.ndim > 1 else 0]
+    if a.shape[-1] != rows:
         raise ValueError(
-            f"matmul: a has {a.shape[-1]} columns but b has {b.shape[-2 if b.ndim > 1 else 0]} rows "
+            f"matmul: a has {a.shape[-1]} columns but b has {rows} rows "
             f"(shapes {a.shape} and {b.shape})"
         )
     if b.ndim == 1:
@@ -51,8 +59,8 @@ def matmul(a: Any, b: Any) -> Any:
     if a.ndim == 1:
         return squeeze(matmul(reshape(a, shape=(1, -1)), b), -2)
     if a.ndim > 2 and b.ndim == 2:
-        rows = reshape(a, shape=(math.prod(a.shape[:-1]), a.shape[-1]))
-        return reshape(matrix_product(rows, b), shape=(*a.shape[:-1], b.shape[-1]))
+        tall = reshape(a, shape=(math.prod(a.shape[:-1]), a.shape[-1]))
+        return reshape(matrix_product(tall, b), shape=(*a.shape[:-1], b.shape[-1]))
     return matrix_product(a, b)
 
 
@@ -63,14 +71,22 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
         axes: an int n (the last n axes of a against the first n of b), or a pair of axes or of
             sequences of axes, of a and of b.
     """
-    if isinstance(axes, int):
-        of_a, of_b = tuple(range(a.ndim - axes, a.ndim)), tuple(range(axes))
-    else:
-        of_a = normalize_axes("tensordot", axes[0], a.ndim)
-        of_b = normalize_axes("tensordot", axes[1], b.ndim)
+    return _sum_of_products("tensordot", as_array(a), as_array(b), axes)
+
+
+def _sum_of_products(name: str, a: Any, b: Any, axes: Any) -> Any:
+    if np.ndim(axes) == 0:
+        count = operator.index(axes)
+        if not 0 <= count <= min(a.ndim, b.ndim):
+            raise ValueError(
+                f"{name}: cannot sum over {count} axes of shapes {a.shape} and {b.shape}"
+            )
+        axes = (tuple(range(a.ndim - count, a.ndim)), tuple(range(count)))
+    of_a = normalize_axes(name, axes[0], a.ndim)
+    of_b = normalize_axes(name, axes[1], b.ndim)
     if [a.shape[i] for i in of_a] != [b.shape[i] for i in of_b]:
         raise ValueError(
-            f"tensordot: lengths of the summed axes differ (shapes {a.shape} and {b.shape}, "
+            f"{name}: lengths of the summed axes differ (shapes {a.shape} and {b.shape}, "
             f"axes {of_a} and {of_b})"
         )
     keep_a = [i for i in range(a.ndim) if i not in of_a]
@@ -89,14 +105,15 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
 def dot(a: Any, b: Any) -> Any:
     """``np.dot``: inner product of vectors, matrix product, or Σ over a's last axis and b's last
     but one; a product where either is a scalar."""
-    if a.ndim == 0 or b.ndim == 0:
-        return a * b
-    return tensordot(a, b, axes=((a.ndim - 1,), (max(b.ndim - 2, 0),)))
+    if np.ndim(a) == 0 or np.ndim(b) == 0:
+        return multiply(a, b)
+    a, b = as_array(a), as_array(b)
+    return _sum_of_products("dot", a, b, (a.ndim - 1, -2 if b.ndim > 1 else 0))
 
 
 def outer(a: Any, b: Any) -> Any:
     """The table of products a_i · b_j of two arrays, flattened."""
-    return reshape(ravel(a), shape=(-1, 1)) * ravel(b)
+    return reshape(as_array(a), shape=(-1, 1)) * ravel(as_array(b))
 
 
 @primitive
@@ -130,6 +147,7 @@ def einsum(subscripts: str, *operands: Any) -> Any:
     """
     if not isinstance(subscripts, str):
         raise TypeError(f"einsum: subscripts wants a string, got {type(subscripts).__name__}")
+    operands = tuple(as_array(x) for x in operands)
     terms, output = _parse(subscripts.replace(" ", ""), operands)
     xs = []
     for i, x in enumerate(operands):
@@ -144,6 +162,9 @@ def _parse(subscripts: str, operands: tuple) -> tuple[list[str], str]:
     """The letters of each operand and of the result, ellipses spelled out."""
     inputs, arrow, output = subscripts.partition("->")
     terms = inputs.split(",")
+    for term in [*terms, output]:
+        if not re.fullmatch(r"[A-Za-z]*(\.\.\.)?[A-Za-z]*", term):
+            raise ValueError(f"einsum: subscripts wants letters and one ellipsis, got {term!r}")
     if len(terms) != len(operands):
         raise ValueError(f"einsum: {len(terms)} subscripts for {len(operands)} operands")
     used = set(subscripts)
@@ -153,10 +174,12 @@ def _parse(subscripts: str, operands: tuple) -> tuple[list[str], str]:
         named = len(term.replace("...", ""))
         if named > x.ndim or ("..." not in term and named < x.ndim):
             raise ValueError(f"einsum: {term!r} does not fit operand {i} of shape {x.shape}")
-        letters = "".join(spare[: x.ndim - named])[::-1]  # aligned from the right, as they broadcast
-        broadcast = letters if len(letters) > len(broadcast) else broadcast
+        letters = "".join(spare[: x.ndim - named])[::-1]  # aligned from the right: they broadcast
+        broadcast = max(broadcast, letters, key=len)
         terms[i] = term.replace("...", letters)
     if arrow:
+        if broadcast and "..." not in output:
+            raise ValueError(f"einsum: the result of {subscripts!r} leaves out the ellipsis")
         output = output.replace("...", broadcast)
     else:
         joined = "".join(terms)
@@ -173,6 +196,10 @@ def _reduce_alone(x: Any, term: str, elsewhere: set[str]) -> tuple[Any, str]:
         while term.count(letter) > 1:
             i = term.index(letter)
             j = term.index(letter, i + 1)
+            if x.shape[i] != x.shape[j]:
+                raise ValueError(
+                    f"einsum: {letter!r} has lengths {x.shape[i]} and {x.shape[j]} in one operand"
+                )
             x = diagonal(x, 0, i, j)
             term = term[:i] + term[i + 1 : j] + term[j + 1 :] + letter
     alone = tuple(i for i, letter in enumerate(term) if letter not in elsewhere)
@@ -189,5 +216,7 @@ def _check_lengths(subscripts: str, terms: list[str], xs: list, output: str) -> 
         for letter, n in zip(term, x.shape, strict=True):
             known = lengths.setdefault(letter, n)
             if known != n and not (letter in output and 1 in (known, n)):
-                raise ValueError(f"einsum: {letter!r} of {subscripts!r} has lengths {known} and {n}")
+                raise ValueError(
+                    f"einsum: {letter!r} of {subscripts!r} has lengths {known} and {n}"
+                )
             lengths[letter] = n if known == 1 else known

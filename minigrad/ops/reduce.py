@@ -7,18 +7,19 @@ in place with length 1.
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from minigrad.backend import xp
-from minigrad.core import Node, astype, broadcast_to, primitive
+from minigrad.core import astype, broadcast_to, primitive
 from minigrad.ops.elementwise import abs, exp, sign, where
-from minigrad.ops.shape import flip, join, normalize_axes, reshape
+from minigrad.ops.shape import as_array, flip, join, moveaxis, normalize_axes, reshape
 
 
 def _restore(g: Any, x: Any, axis: Any) -> Any:
-    """A reduced g with the reduced axes back in place, length 1, so that it broadcasts against x."""
+    """A reduced g with its axes back in place, length 1, so that it broadcasts against x."""
     axes = normalize_axes("reduce", axis, x.ndim)
     return reshape(g, shape=tuple(1 if i in axes else n for i, n in enumerate(x.shape)))
 
@@ -39,7 +40,9 @@ sum.vjps(lambda g, y, x, *, axis, keepdims: broadcast_to(_restore(g, x, axis), s
 
 def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """The arithmetic mean over the axes."""
-    return sum(x, axis=axis, keepdims=keepdims) / _count(x, axis)
+    x = as_array(x)
+    axes = normalize_axes("mean", axis, x.ndim)
+    return sum(x, axis=axes, keepdims=keepdims) / _count(x, axes)
 
 
 @primitive
@@ -93,28 +96,35 @@ max.vjps(_extremum_vjp)
 min.vjps(_extremum_vjp)
 
 
-def prod(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """Π x over the axes.
+@primitive
+def prod(x, *, axis=None, keepdims=False):
+    """Π x over the axes; the gradient is right with zeros among the factors, to any order."""
+    return x.prod(axis=axis, keepdims=keepdims)
 
-    Multiplies halves with halves, as a tree: the rule of a product of two is right with zeros among
-    the factors and to any order, where g · y / x would divide by them.
+
+def _prod_vjp(g, y, x, *, axis, keepdims):
+    """The product of all the other factors, without the division of g · y / x.
+
+    Multiplies halves with halves, up to the one product, and takes g back down the same tree,
+    where each half's gradient is its pair's times the other half.
     """
-    if not isinstance(x, Node):
-        return x.prod(axis=axis, keepdims=keepdims)
     axes = normalize_axes("prod", axis, x.ndim)
-    kept = [i for i in range(x.ndim) if i not in axes]
-    factors = x.transpose((*axes, *kept))
-    factors = reshape(factors, shape=(_count(x, axis), *(x.shape[i] for i in kept)))
-    if factors.shape[0] == 0:
-        factors = join([factors, np.ones((1, *factors.shape[1:]), factors.dtype)])
+    front = moveaxis(x, axes, range(len(axes)))
+    factors = reshape(front, shape=(_count(x, axes), *front.shape[len(axes) :]))
+    halves = []
     while factors.shape[0] > 1:
-        half, odd = divmod(factors.shape[0], 2)
-        pairs = factors[:half] * factors[half : 2 * half]
-        factors = join([pairs, factors[-1:]]) if odd else pairs
-    y = factors[0]
-    if x.dtype.kind in "bi":
-        y = astype(y, dtype=np.dtype("int64"))
-    return _restore(y, x, axis) if keepdims else y
+        half = factors.shape[0] // 2
+        a, b = factors[:half], factors[half : 2 * half]
+        halves.append((a, b))
+        factors = join([a * b, factors[2 * half :]])
+    d = reshape(g, shape=(1, *factors.shape[1:]))[: factors.shape[0]]
+    for a, b in reversed(halves):
+        pairs = d[: a.shape[0]]
+        d = join([pairs * b, pairs * a, d[a.shape[0] :]])
+    return moveaxis(reshape(d, shape=front.shape), range(len(axes)), axes)
+
+
+prod.vjps(_prod_vjp)
 
 
 def _quiet() -> Any:
@@ -202,6 +212,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> A
 
     The gradient of the Euclidean norm at 0 is 0.
     """
+    x = as_array(x)
     if x.dtype.kind != "f":
         x = x.astype(np.dtype("float64"))
     if ord is None:
@@ -225,7 +236,7 @@ def _vector_norm(x: Any, ord: Any, axis: int, keepdims: bool) -> Any:
         return min(abs(x), axis=axis, keepdims=keepdims)
     if ord == 0:
         return sum(abs(sign(x)), axis=axis, keepdims=keepdims)
-    if isinstance(ord, (int, float)):
+    if isinstance(ord, Real):
         return _power_norm(x, float(ord), axis, keepdims)
     raise ValueError(f"norm: ord wants a number for vectors, got {ord!r}")
 

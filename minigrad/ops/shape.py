@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
-from minigrad.backend import backend_of, get_backend, move, xp
-from minigrad.core import Node, broadcast_to, module_of, primitive, sum_to
+import numpy as np
+
+from minigrad.backend import backend_of, get_backend, is_array, move, xp
+from minigrad.core import Node, broadcast_to, module_of, primitive
 from minigrad.ops.elementwise import where
 
-__all__ = ["broadcast_to", "sum_to"]  # these two live in core: the engine itself needs them
+
+def as_array(x: Any) -> Any:
+    """x itself where it is a Tensor or an array; a number or a list as a NumPy array."""
+    return x if isinstance(x, Node) or is_array(x) else np.asarray(x)
 
 
 def normalize_axis(name: str, axis: Any, ndim: int) -> int:
@@ -28,18 +34,19 @@ def normalize_axes(name: str, axis: Any, ndim: int) -> tuple[int, ...]:
     """Axes counted from the front: None means all of them, an int means one."""
     if axis is None:
         return tuple(range(ndim))
-    axes = axis if isinstance(axis, (tuple, list)) else (axis,)
+    axes = axis if isinstance(axis, (tuple, list, range)) else (axis,)
     found = tuple(normalize_axis(name, one, ndim) for one in axes)
     if len(set(found)) != len(found):
         raise ValueError(f"{name}: axis names an axis twice: {axis}")
     return found
 
 
-def as_shape(shape: Any) -> tuple[int, ...]:
-    """A shape given as an int or a sequence, as a tuple of ints."""
-    if isinstance(shape, (tuple, list)):
-        return tuple(operator.index(n) for n in shape)
-    return (operator.index(shape),)
+def integers(name: str, argument: str, values: Any) -> tuple[int, ...]:
+    """An int or a sequence of ints as a tuple; an error names the function and its argument."""
+    try:
+        return tuple(operator.index(n) for n in (values if np.ndim(values) else (values,)))
+    except TypeError:
+        raise TypeError(f"{name}: {argument} wants an int or ints, got {values!r}") from None
 
 
 @primitive
@@ -144,13 +151,10 @@ concatenate.vjp_all(_concatenate_vjp)
 
 
 def _arrays(name: str, arrays: Any) -> list:
-    if isinstance(arrays, Node) or not isinstance(arrays, Sequence):
-        if isinstance(arrays, Node) or hasattr(arrays, "shape"):
-            return [arrays[i] for i in range(len(arrays))]
-        arrays = list(arrays)
-    if not arrays:
+    xs = [as_array(x) for x in arrays]
+    if not xs:
         raise ValueError(f"{name}: wants at least one array, got none")
-    return list(arrays)
+    return xs
 
 
 def join(arrays: Sequence, axis: int | None = 0) -> Any:
@@ -183,16 +187,14 @@ def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list:
     """
     axis = normalize_axis("split", axis, x.ndim)
     length = x.shape[axis]
-    if isinstance(indices_or_sections, int):
-        sections = indices_or_sections
+    cuts = integers("split", "indices_or_sections", indices_or_sections)
+    if np.ndim(indices_or_sections) == 0:
+        sections = cuts[0]
         if sections < 1 or length % sections:
             raise ValueError(f"split: cannot cut length {length} into {sections} equal sections")
-        cuts = [length // sections * i for i in range(1, sections)]
-    else:
-        cuts = [operator.index(i) for i in indices_or_sections]
-    bounds = [0, *cuts, length]
+        cuts = tuple(length // sections * i for i in range(1, sections))
     lead = (slice(None),) * axis
-    return [x[(*lead, slice(a, b))] for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+    return [x[(*lead, slice(a, b))] for a, b in pairwise((0, *cuts, length))]
 
 
 def ravel(x: Any) -> Any:
@@ -241,20 +243,19 @@ def squeeze(x: Any, axis: Any = None) -> Any:
     return reshape(x, shape=tuple(n for i, n in enumerate(x.shape) if i not in drop))
 
 
-def _pairs(name: str, pad_width: Any, ndim: int) -> tuple[tuple[int, int], ...]:
+def _pairs(pad_width: Any, ndim: int) -> tuple[tuple[int, int], ...]:
     """NumPy's spellings of a padding, ``n``, ``(before, after)`` or a pair an axis, as pairs."""
-    if isinstance(pad_width, int):
-        pairs = ((pad_width, pad_width),) * ndim
-    elif len(pad_width) == 2 and all(isinstance(n, int) for n in pad_width):
-        pairs = (tuple(pad_width),) * ndim
-    else:
-        pairs = tuple((operator.index(low), operator.index(high)) for low, high in pad_width)
-        pairs = pairs * ndim if len(pairs) == 1 else pairs
-    if len(pairs) != ndim:
-        raise ValueError(f"{name}: pad_width wants {ndim} pairs, one an axis, got {len(pairs)}")
-    if any(n < 0 for pair in pairs for n in pair):
-        raise ValueError(f"{name}: pad_width wants no negative length, got {pad_width}")
-    return pairs
+    try:
+        pairs = np.broadcast_to(pad_width, (ndim, 2))
+    except ValueError:
+        raise ValueError(
+            f"pad: pad_width wants an int, a pair or {ndim} pairs, one an axis, got {pad_width}"
+        ) from None
+    if pairs.dtype.kind not in "iu":
+        raise TypeError(f"pad: pad_width wants ints, got {pad_width}")
+    if (pairs < 0).any():
+        raise ValueError(f"pad: pad_width wants no negative length, got {pad_width}")
+    return tuple((low, high) for low, high in pairs.tolist())
 
 
 def _border_indices(module: Any, mode: str, n: int, low: int, high: int) -> Any:
@@ -280,7 +281,9 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: float =
             repeated) or "wrap" (from the other side).
         constant_values: the value of the border in mode "constant".
     """
-    pairs = _pairs("pad", pad_width, x.ndim)
+    pairs = _pairs(pad_width, x.ndim)
+    if np.ndim(constant_values) != 0:
+        raise TypeError(f"pad: constant_values wants one number, got {constant_values!r}")
     if mode == "constant":
         return pad_constant(x, pad_width=pairs, value=constant_values)
     if mode not in ("edge", "reflect", "wrap"):
@@ -304,26 +307,25 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
     if axis is None:
         return repeat(ravel(x), repeats, 0)
     axis = normalize_axis("repeat", axis, x.ndim)
-    if isinstance(repeats, int):
-        if repeats < 0:
-            raise ValueError(f"repeat: repeats wants no negative count, got {repeats}")
+    length = x.shape[axis]
+    counts = integers("repeat", "repeats", repeats)
+    if any(n < 0 for n in counts):
+        raise ValueError(f"repeat: repeats wants no negative count, got {repeats}")
+    if len(counts) == 1:
         wide = expand_dims(x, axis + 1)
-        wide = broadcast_to(
-            wide, shape=(*wide.shape[: axis + 1], repeats, *wide.shape[axis + 2 :])
-        )
-        length = x.shape[axis] * repeats
-        return reshape(wide, shape=(*x.shape[:axis], length, *x.shape[axis + 1 :]))
+        wide = broadcast_to(wide, shape=(*x.shape[: axis + 1], *counts, *x.shape[axis + 1 :]))
+        shape = (*x.shape[:axis], length * counts[0], *x.shape[axis + 1 :])
+        return reshape(wide, shape=shape)
+    if len(counts) != length:
+        raise ValueError(f"repeat: {len(counts)} repeats for an axis of length {length}")
     module = module_of(x)
-    counts = [operator.index(n) for n in repeats]
-    if len(counts) != x.shape[axis]:
-        raise ValueError(f"repeat: {len(counts)} repeats for an axis of length {x.shape[axis]}")
     index = module.asarray([i for i, n in enumerate(counts) for _ in range(n)], dtype="int64")
     return x[(slice(None),) * axis + (index,)]
 
 
 def tile(x: Any, reps: Any) -> Any:
     """x laid side by side `reps` times along each axis, as ``np.tile``."""
-    counts = as_shape(reps)
+    counts = integers("tile", "reps", reps)
     shape = (1,) * (len(counts) - x.ndim) + tuple(x.shape)
     counts = (1,) * (len(shape) - len(counts)) + counts
     one = reshape(x, shape=tuple(n for length in shape for n in (1, length)))
@@ -343,22 +345,23 @@ def _triangle(x: Any, name: str, k: int) -> Any:
 
 def tril(x: Any, k: int = 0) -> Any:
     """The lower triangle of the last two axes, up to the k-th diagonal; zeros above."""
-    return where(_triangle(x, "tril", k), x, 0)
+    return where(_triangle(x, "tril", k), x, False)  # False is the zero of every dtype
 
 
 def triu(x: Any, k: int = 0) -> Any:
     """The upper triangle of the last two axes, from the k-th diagonal; zeros below."""
-    return where(_triangle(x, "triu", k - 1), 0, x)
+    return where(_triangle(x, "triu", k - 1), False, x)
 
 
 def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     """The elements x[…, i, i + offset] of two axes, along a new last axis."""
-    x = moveaxis(x, (axis1, axis2), (-2, -1))
+    x = moveaxis(x, normalize_axes("diagonal", (axis1, axis2), x.ndim), (-2, -1))
     rows, columns = x.shape[-2:]
     length = max(0, min(rows + min(offset, 0), columns - max(offset, 0)))
-    module = module_of(x)
-    i = module.arange(length)
-    return x[..., i - min(offset, 0), i + max(offset, 0)]
+    start = offset if offset > 0 else -offset * columns
+    step = columns + 1  # down a diagonal of a flattened matrix
+    flat = reshape(x, shape=(*x.shape[:-2], rows * columns))
+    return flat[..., start : start + length * step : step]
 
 
 def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
