@@ -322,9 +322,9 @@ def _history(roots: Iterable[Node], targets: set[int] | None) -> list[Node]:
     nodes = sorted(seen.values(), key=operator.attrgetter("birth"))
     if targets is None:
         return nodes
-    wanted: set[int] = set()
+    wanted = targets & seen.keys()  # at once: a leaf overwritten since is younger than its users
     for node in nodes:
-        if id(node) in targets or any(id(arg) in wanted for arg in node.args or ()):
+        if any(id(arg) in wanted for arg in node.args or ()):
             wanted.add(id(node))
     return [node for node in nodes if id(node) in wanted]
 
