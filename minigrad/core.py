@@ -429,12 +429,11 @@ def _run_hooks(node: Node, g: Any, create_graph: bool) -> Any:
         replaced = hook(g if create_graph else make_node(node.kind, xp(g).asarray(g)))
         if replaced is None:
             continue
-        if replaced.shape != node.shape:
-            raise ValueError(
-                f"register_hook: the hook returned shape {replaced.shape} for a gradient of shape "
-                f"{node.shape}"
-            )
-        g = replaced if create_graph else replaced.array
+        g = as_cotangent("register_hook", node, replaced)
+        if create_graph:
+            g = g if isinstance(g, Node) else make_node(node.kind, g)
+        elif isinstance(g, Node):
+            g = g.array
     return g
 
 
@@ -452,13 +451,13 @@ def as_cotangent(where: str, y: Node, gradient: Any) -> Any:
     """A gradient given by the caller, checked against the output it belongs to."""
     if gradient is None:
         return default_cotangent(where, y)
-    shape = getattr(gradient, "shape", ())
-    if shape != y.shape:
-        raise ValueError(f"{where}: gradient has shape {shape}, the output has shape {y.shape}")
-    values = gradient.array if isinstance(gradient, Node) else xp(y.array).asarray(gradient)
-    if values.dtype != y.dtype:
-        return astype(gradient if isinstance(gradient, Node) else values, dtype=y.dtype)
-    return gradient if isinstance(gradient, Node) else values
+    if not isinstance(gradient, Node):
+        gradient = xp(y.array).array(gradient)  # a copy, lest the caller's array become a `grad`
+    if gradient.shape != y.shape:
+        raise ValueError(
+            f"{where}: gradient has shape {gradient.shape}, the output has shape {y.shape}"
+        )
+    return gradient if gradient.dtype == y.dtype else astype(gradient, dtype=y.dtype)
 
 
 def pull_back(
