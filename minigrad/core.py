@@ -218,6 +218,11 @@ class Primitive:
         if isinstance(array, np.generic):  # NumPy's reductions return scalars
             array = np.asarray(array)
         if not tracked or array.dtype.kind != "f":  # comparisons and casts end differentiation
+            if array.dtype.kind not in "fiub":
+                raise TypeError(
+                    f"{self.name}: the result would have dtype {array.dtype}; "
+                    "Tensors hold floats, ints or bools"
+                )
             return make_node(first.kind, array)
         node = make_node(first.kind, array, True, self, args, params)
         if on_record is not None:
