@@ -1,0 +1,248 @@
+"""Convolutions against a loop that reads like their definition, and against each other."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import minigrad as mg
+import minigrad.nn.functional as F
+from minigrad import testing
+from minigrad.ops import conv as ops
+
+CONV = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
+
+
+def naive_conv(x, w, stride, pairs, dilation, groups):
+    """Σ w[f,c,k] · x[n, c, o·stride + k·dilation − padding], one number at a time."""
+    n, c, *size = x.shape
+    f, c_group, *kernel = w.shape
+    spatial = zip(size, kernel, stride, dilation, pairs, strict=True)
+    out = [(m + sum(p) - d * (k - 1) - 1) // s + 1 for m, k, s, d, p in spatial]
+    y = np.zeros((n, f, *out))
+    for i, j, *o in itertools.product(range(n), range(f), *map(range, out)):
+        group = j // (f // groups)
+        for b, *k in itertools.product(range(c_group), *map(range, kernel)):
+            at = [o[a] * stride[a] + k[a] * dilation[a] - pairs[a][0] for a in range(len(size))]
+            if all(0 <= at[a] < size[a] for a in range(len(size))):
+                y[(i, j, *o)] += w[(j, b, *k)] * x[(i, group * c_group + b, *at)]
+    return y
+
+
+@st.composite
+def problems(draw):
+    g = draw(testing.conv_geometries())
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    x = rng.standard_normal((g.batch, g.channels[0], *g.size))
+    w = rng.standard_normal((g.channels[1], g.channels[0] // g.groups, *g.kernel))
+    pairs = tuple((p, p + draw(st.integers(0, 1))) for p in g.padding)
+    geometry = {"stride": g.stride, "padding": pairs, "dilation": g.dilation, "groups": g.groups}
+    out = ops.output_size(g.size, g.kernel, g.stride, g.dilation, pairs)
+    cotangent = rng.standard_normal((g.batch, g.channels[1], *out))
+    return g, x, w, cotangent, geometry
+
+
+@given(problems())
+def test_conv_equals_the_definition(problem):
+    g, x, w, _, geometry = problem
+    wanted = naive_conv(x, w, g.stride, geometry["padding"], g.dilation, g.groups)
+    np.testing.assert_allclose(ops.conv(x, w, **geometry), wanted, atol=1e-12)
+
+
+@given(problems())
+def test_the_three_convolutions_are_one_trilinear_form(problem):
+    g, x, w, v, geometry = problem
+    phi = (ops.conv(x, w, **geometry) * v).sum()
+    by_x = (ops.conv_transpose(v, w, size=g.size, **geometry) * x).sum()
+    by_w = (ops.conv_weight(x, v, kernel=g.kernel, **geometry) * w).sum()
+    np.testing.assert_allclose([by_x, by_w], phi, rtol=1e-10, atol=1e-10)
+
+
+@given(problems())
+def test_conv_equals_im2col_and_a_product(problem):
+    """The composed version is a second derivation of values and all gradients."""
+    g, x, w, v, geometry = problem
+    results = []
+    for composed in (False, True):
+        a, b = mg.tensor(x, requires_grad=True), mg.tensor(w, requires_grad=True)
+        if composed:
+            static = {key: geometry[key] for key in ("stride", "padding", "dilation")}
+            columns = ops.unfold(a, kernel=g.kernel, **static)
+            n, c, places = g.batch, g.channels[0], v[0, 0].size
+            columns = columns.reshape(n, g.groups, c // g.groups * int(np.prod(g.kernel)), places)
+            y = (b.reshape(g.groups, g.channels[1] // g.groups, -1) @ columns).reshape(v.shape)
+        else:
+            y = ops.conv(a, b, **geometry)
+        first = mg.grad(y, [a, b], mg.tensor(v), create_graph=True)
+        second = mg.grad(sum((d * d).sum() for d in first), [a, b])
+        results.append([y, *first, *second])
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-9, atol=1e-9)
+
+
+@given(problems())
+@settings(max_examples=25)
+def test_convolution_gradients_numerically(problem):
+    g, x, w, v, geometry = problem
+    testing.assert_gradients_agree(lambda a, b: ops.conv(a, b, **geometry), x, w)
+    testing.assert_gradients_agree(
+        lambda a, b: ops.conv_transpose(a, b, size=g.size, **geometry), v, w
+    )
+    testing.assert_gradients_agree(
+        lambda a, b: ops.conv_weight(a, b, kernel=g.kernel, **geometry), x, v
+    )
+
+
+@given(problems())
+def test_fold_is_the_transpose_of_unfold(problem):
+    g, x, _, _, geometry = problem
+    static = {key: geometry[key] for key in ("stride", "padding", "dilation")}
+    columns = ops.unfold(x, kernel=g.kernel, **static)
+    v = np.random.default_rng(0).standard_normal(columns.shape)
+    np.testing.assert_allclose(
+        (columns * v).sum(), (x * ops.fold(v, size=g.size, **static)).sum(), atol=1e-9
+    )
+
+
+def test_blocks_of_the_batch_do_not_show(monkeypatch):
+    rng = np.random.default_rng(1)
+    x, w = rng.standard_normal((7, 3, 9, 9)), rng.standard_normal((4, 3, 3, 3))
+    geometry = {"stride": (1, 1), "padding": ((1, 1), (1, 1)), "dilation": (1, 1), "groups": 1}
+    v = rng.standard_normal((7, 4, 9, 9))
+
+    def compute():
+        return [
+            ops.conv(x, w, **geometry),
+            ops.conv_transpose(v, w, size=(9, 9), **geometry),
+            ops.conv_weight(x, v, kernel=(3, 3), **geometry),
+        ]
+
+    whole = compute()
+    monkeypatch.setattr(ops, "COLUMN_BYTES", 2 * 27 * 81 * 8)  # two images at a time
+    for one, other in zip(whole, compute(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
+
+
+def test_same_and_valid_padding():
+    x = mg.tensor(np.arange(10.0).reshape(1, 1, 10))
+    w = mg.tensor(np.array([[[1.0, 10.0, 100.0, 1000.0]]]))
+    same = F.conv1d(x, w, padding="same")
+    assert same.shape == (1, 1, 10)
+    np.testing.assert_array_equal(
+        same.numpy()[0, 0], np.correlate(np.pad(np.arange(10.0), (1, 2)), w.numpy()[0, 0], "valid")
+    )
+    np.testing.assert_array_equal(
+        F.conv1d(x, w, padding="valid").numpy(), F.conv1d(x, w, padding=0).numpy()
+    )
+
+
+@given(testing.conv_geometries(), st.integers(0, 2**32 - 1))
+def test_transposed_convolution_restores_the_size_and_is_the_adjoint(g, seed):
+    """⟨conv_transpose(x), v⟩ = ⟨x, conv(v)⟩, with output padding on top of what stride leaves open."""
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((g.batch, g.channels[0], *g.size))
+    w = rng.standard_normal((g.channels[0], g.channels[1] // g.groups, *g.kernel))
+    spans = zip(g.size, g.kernel, g.stride, g.padding, g.dilation, g.output_padding, strict=True)
+    size = [(n - 1) * s - 2 * p + d * (k - 1) + e + 1 for n, k, s, p, d, e in spans]
+    options = {
+        "stride": g.stride,
+        "padding": g.padding,
+        "output_padding": g.output_padding,
+        "groups": g.groups,
+        "dilation": g.dilation,
+    }
+    transposed = TRANSPOSED[len(size)]
+    if min(size) < 1:
+        with pytest.raises(ValueError, match="padding"):
+            transposed(mg.tensor(x), mg.tensor(w), **options)
+        return
+    y = transposed(mg.tensor(x), mg.tensor(w), **options)
+    assert y.shape == (g.batch, g.channels[1], *size)
+    v = rng.standard_normal(y.shape)
+    pairs = [(p, max(p - e, 0)) if e >= s else (p, p) for p, e, s in
+             zip(g.padding, g.output_padding, g.stride, strict=True)]
+    cut = tuple(slice(0, n - (max(e - p, 0) if e >= s else 0)) for n, p, e, s in
+                zip(size, g.padding, g.output_padding, g.stride, strict=True))
+    back = naive_conv(v[(..., *cut)], w, g.stride, pairs, g.dilation, g.groups)
+    np.testing.assert_allclose((y.numpy() * v).sum(), (x * back).sum(), atol=1e-9)
+
+
+def test_unbatched_input_and_bias():
+    rng = np.random.default_rng(2)
+    x, w, b = rng.standard_normal((3, 5, 6)), rng.standard_normal((4, 3, 2, 2)), np.arange(4.0)
+    y = F.conv2d(mg.tensor(x), mg.tensor(w), mg.tensor(b))
+    assert y.shape == (4, 4, 5)
+    whole = F.conv2d(mg.tensor(x[None]), mg.tensor(w)).numpy()[0] + b[:, None, None]
+    np.testing.assert_allclose(y.numpy(), whole)
+    back = F.conv_transpose2d(mg.tensor(x), mg.tensor(w[:3]), stride=2)
+    assert back.shape == (3, 10, 12)
+
+
+def test_public_unfold_and_fold_have_pytorchs_layout():
+    x = mg.tensor(np.arange(2 * 2 * 3 * 4.0).reshape(2, 2, 3, 4))
+    columns = F.unfold(x, (2, 3), padding=(0, 1))
+    assert columns.shape == (2, 2 * 2 * 3, 2 * 4)
+    # window (1, 2) of image 1, channel 0: rows 1-2, columns 1-3
+    np.testing.assert_array_equal(
+        columns.numpy()[1, :6, 6].reshape(2, 3), x.numpy()[1, 0, 1:3, 1:4]
+    )
+    counts = F.fold(F.unfold(mg.ones((2, 2, 3, 4)), (2, 3)), (3, 4), (2, 3))
+    np.testing.assert_array_equal(
+        counts.numpy()[0, 0], np.outer([1, 2, 1], [1, 2, 2, 1])
+    )
+    assert F.fold(F.unfold(x[0], 2), (3, 4), 2).shape == (2, 3, 4)
+
+
+@pytest.mark.parametrize("mode", ["constant", "reflect", "replicate", "circular"])
+def test_pad_modes(mode):
+    x = np.random.default_rng(3).standard_normal((2, 3, 4, 5))
+    name = {"replicate": "edge", "circular": "wrap"}.get(mode, mode)
+    y = F.pad(mg.tensor(x), (1, 2, 3, 0), mode)
+    np.testing.assert_array_equal(y.numpy(), np.pad(x, ((0, 0), (0, 0), (3, 0), (1, 2)), name))
+    testing.assert_gradients_agree(lambda t: mg.sin(F.pad(t, (1, 2, 3, 0), mode)), x)
+
+
+def test_pad_cuts_with_negative_lengths():
+    x = mg.tensor(np.arange(12.0).reshape(3, 4))
+    y = F.pad(x, (-1, 2, 0, -1), value=7.0)
+    np.testing.assert_array_equal(y.numpy(), [[1, 2, 3, 7, 7], [5, 6, 7, 7, 7]])
+
+
+X, W = mg.ones((2, 3, 8, 8)), mg.ones((4, 3, 3, 3))
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: F.conv2d(mg.ones((4, 1, 28, 28)), mg.ones((8, 3, 5, 5))), ValueError,
+         r"conv2d: weight wants 3 input channels \(shape \(8, 3, 5, 5\).*input has 1 \(shape"),
+        (lambda: F.conv2d(X, W, stride=0), ValueError, "conv2d: stride wants at least 1, got 0"),
+        (lambda: F.conv2d(X, W, padding=-1), ValueError, "conv2d: padding wants at least 0"),
+        (lambda: F.conv2d(X, W, padding="full"), ValueError, "conv2d: padding .* 'full'"),
+        (lambda: F.conv2d(X, W, padding="same", stride=2), ValueError, "conv2d: padding='same'"),
+        (lambda: F.conv2d(X, W, dilation=(1, 1, 1)), ValueError, "conv2d: dilation wants an int or 2"),
+        (lambda: F.conv2d(X, W, dilation=1.5), TypeError, "conv2d: dilation wants ints"),
+        (lambda: F.conv2d(X, W, groups=3), ValueError, "conv2d: 4 output channels .* groups=3"),
+        (lambda: F.conv2d(X, mg.ones((4, 3, 9, 9))), ValueError, r"conv2d: kernel spans \(9, 9\)"),
+        (lambda: F.conv2d(X, W, mg.ones(3)), ValueError, r"conv2d: bias wants shape \(4,\)"),
+        (lambda: F.conv2d(X[0, 0], W), ValueError, "conv2d: input wants 4 dimensions"),
+        (lambda: F.conv2d(X, W[0]), ValueError, "conv2d: weight wants 4 dimensions"),
+        (lambda: F.conv2d(X.to("float64"), W), TypeError, "conv2d: all tensors want one dtype"),
+        (lambda: F.conv2d(X.to("int64"), W), TypeError, "conv2d: input wants a floating dtype"),
+        (lambda: F.conv_transpose2d(X, W), ValueError, "conv_transpose2d: weight wants 4 input"),
+        (lambda: F.conv_transpose2d(X, W[:3], output_padding=1), ValueError, "output_padding"),
+        (lambda: F.fold(mg.ones((1, 8, 5)), (3, 3), 2), ValueError, "fold: input wants shape"),
+        (lambda: F.unfold(X, 9), ValueError, "kernel spans"),
+        (lambda: F.pad(X, (1, 2, 3)), ValueError, "pad: pad wants up to 4 pairs"),
+        (lambda: F.pad(X, (8, 0), "reflect"), ValueError, "pad: mode 'reflect'"),
+        (lambda: F.pad(X, (1, 1), "mirror"), ValueError, "pad: mode wants"),
+        (lambda: F.pad(X, (1, 1), "reflect", 1.0), ValueError, "pad: value has no meaning"),
+        (lambda: F.conv2d(X, W, border="same"), TypeError, "border"),
+    ],
+)
+def test_wrong_calls_name_the_argument(call, error, words):
+    with pytest.raises(error, match=words):
+        call()
