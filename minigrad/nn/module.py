@@ -310,7 +310,7 @@ class Module:
             parameter.grad = None
 
     def apply(self, function: Callable[[Module], Any]) -> Self:
-        """Call ``function(module)`` for all modules inside, inner before outer, and for this one."""
+        """Call ``function(module)`` for all modules inside, inner ones first, and for this one."""
         for child in self.children():
             child.apply(function)
         function(self)

@@ -17,9 +17,9 @@ from minigrad.ops.elementwise import sigmoid, tanh
 from minigrad.ops.shape import split
 from minigrad.tensor import Tensor
 
-# A step takes what the input contributes to the gates, W x + b, what the state contributes, U h + b,
-# and the state, (h,) or (h, c); it returns the next state. The layers in `nn.recurrent` work out
-# the first of these for all times at once.
+# A step takes what the input contributes to the gates, W x + b, what the state contributes,
+# U h + b, and the state, (h,) or (h, c); it returns the next state. The layers in `nn.recurrent`
+# work out the first of these for all times at once.
 State = tuple[Tensor, ...]
 Step = Callable[[Tensor, Tensor, State], State]
 
