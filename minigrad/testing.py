@@ -60,7 +60,7 @@ def _fill(draw: Any, shape: tuple, low: float, high: float, apart: float, distin
 def _layout(draw: Any, x: np.ndarray) -> np.ndarray:
     """The same values in another memory order, or read-only: operations must not care."""
     how = draw(st.sampled_from(["contiguous", "transposed", "strided", "reversed", "read-only"]))
-    if how == "transposed":
+    if how == "transposed" and x.ndim:  # ascontiguousarray would give a 0-d array an axis
         return np.ascontiguousarray(x.T).T
     if how == "strided" and x.ndim:
         wide = np.zeros((*x.shape[:-1], 2 * x.shape[-1]))
