@@ -26,7 +26,7 @@ class Parser(argparse.ArgumentParser):
     """A parser that refuses bad arguments in one line, with exit code 2."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}\n")
+        self.exit(2, f"{self.prog}: error: {message}\n")
 
 
 # ---------------------------------------------------------------------------------------------
