@@ -1,0 +1,51 @@
+"""Cross-entropies from logits: probability and logarithm in one step, so that nothing overflows and
+the gradient is the plain difference of prediction and target."""
+
+from __future__ import annotations
+
+from minigrad.backend import xp
+from minigrad.core import module_of, primitive
+from minigrad.ops.activation import log1p_exp, positive_part
+from minigrad.ops.elementwise import sigmoid
+from minigrad.ops.normalize import softmax
+from minigrad.ops.shape import reshape
+
+
+@primitive
+def softmax_cross_entropy(x, labels, *, keep=None):
+    """log Σ eˣ − x[label] for each row of logits x (n, c) and labels (n,) in 0 … c − 1: (n,)."""
+    module = xp(x)
+    shifted = x - x.max(axis=1, keepdims=True)
+    chosen = shifted[module.arange(x.shape[0]), labels]
+    p = module.exp(shifted, out=shifted)
+    total = p.sum(axis=1)
+    if keep is not None:
+        p /= total[:, None]
+        keep["softmax"] = p
+    return module.log(total) - chosen
+
+
+def _softmax_cross_entropy_vjp(g, y, x, labels, *, keep):
+    # (softmax(x) − one-hot of the label) · g
+    column = reshape(g, shape=(-1, 1))
+    if keep is None:
+        return (softmax(x) - (labels[:, None] == module_of(x).arange(x.shape[1]))) * column
+    d = keep["softmax"] * column
+    d[module_of(x).arange(x.shape[0]), labels] -= g
+    return d
+
+
+softmax_cross_entropy.vjps(_softmax_cross_entropy_vjp, None)
+
+
+@primitive
+def sigmoid_cross_entropy(x, t):
+    """−t log σ(x) − (1 − t) log(1 − σ(x)), element by element, for logits x and targets t."""
+    # For t = 0 or 1 and a right guess max(x, 0) − x t is exactly 0: the small rest stays accurate.
+    y = positive_part(x) - x * t
+    y += log1p_exp(x)
+    return y
+
+
+sigmoid_cross_entropy.vjps(lambda g, y, x, t: g * (sigmoid(x) - t),
+                           lambda g, y, x, t: -g * x)
