@@ -3,7 +3,7 @@
 ``minigrad.nn.functional`` has the functions behind the layers.
 """
 
-from minigrad.nn import functional, init
+from minigrad.nn import functional, init, utils
 from minigrad.nn.activation import (
     ELU,
     GELU,
@@ -40,6 +40,20 @@ from minigrad.nn.linear import (
     Linear,
     Unflatten,
 )
+from minigrad.nn.losses import (
+    BCELoss,
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    GaussianNLLLoss,
+    HingeEmbeddingLoss,
+    HuberLoss,
+    KLDivLoss,
+    L1Loss,
+    MarginRankingLoss,
+    MSELoss,
+    NLLLoss,
+    SmoothL1Loss,
+)
 from minigrad.nn.module import Module, Parameter
 from minigrad.nn.normalization import (
     BatchNorm1d,
@@ -71,7 +85,7 @@ from minigrad.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNCell
 from minigrad.nn.summary import summary
 
 __all__ = [
-    "functional", "init", "summary",
+    "functional", "init", "utils", "summary",
     "Module", "Parameter", "Sequential", "ModuleList", "ModuleDict",
     "Identity", "Linear", "Embedding", "Dropout", "Dropout2d", "Flatten", "Unflatten",
     "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d",
@@ -84,4 +98,7 @@ __all__ = [
     "RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell",
     "ReLU", "LeakyReLU", "ELU", "SELU", "GELU", "SiLU", "Softplus", "Softsign", "Sigmoid",
     "LogSigmoid", "Tanh", "Hardtanh", "Softmax", "LogSoftmax", "PReLU", "Threshold",
+    "MSELoss", "L1Loss", "SmoothL1Loss", "HuberLoss", "BCELoss", "BCEWithLogitsLoss",
+    "CrossEntropyLoss", "NLLLoss", "KLDivLoss", "GaussianNLLLoss", "HingeEmbeddingLoss",
+    "MarginRankingLoss",
 ]  # fmt: skip

@@ -271,7 +271,11 @@ class Module:
         for name, tensor in own.items():
             if name not in state:
                 continue
-            values[name] = _raw(state[name])
+            try:
+                values[name] = _raw(state[name])
+            except (TypeError, ValueError, RuntimeError) as error:
+                problems.append(f"{name!r} cannot be read as an array ({error})")
+                continue
             if values[name].dtype.kind not in "fiub":
                 problems.append(f"{name!r} wants numbers, got {type(state[name]).__name__}")
             elif values[name].shape != tensor.shape:
