@@ -24,18 +24,21 @@ def differentiable(args):
 
 def moved(args, directions, step):
     """The arguments, the float arrays among them moved a step along their directions."""
-    return [x if d is None else np.asarray(x + step * d) for x, d in zip(args, directions, strict=True)]
+    pairs = zip(args, directions, strict=True)
+    return [x if d is None else np.asarray(x + step * d) for x, d in pairs]
 
 
 def random_directions(args, seed):
     """A random direction for each float array, None for the rest."""
     rng = np.random.default_rng(seed)
     at = differentiable(args)
-    return [np.asarray(rng.standard_normal(x.shape)) if i in at else None for i, x in enumerate(args)]
+    return [
+        np.asarray(rng.standard_normal(x.shape)) if i in at else None for i, x in enumerate(args)
+    ]
 
 
 def gradients(f, args, v, create_graph=False, dtype=None):
-    """∂⟨v, f(args)⟩ for each float array, as Tensors (None where there is no rule), and the leaves."""
+    """∂⟨v, f(args)⟩ for each float array, as Tensors (None without a rule), and the leaves."""
     leaves = [leaf(x, dtype) for x in args]
     wanted = [leaves[i] for i in differentiable(args)]
     y = f(*leaves)

@@ -76,46 +76,43 @@ def indices(draw, shape):
     """Anything NumPy takes as an index of an array of this shape, as a tuple of its parts."""
     parts = []
     rest = list(shape)
-    count = draw(st.integers(1, 3))
     dims = tuple(draw(st.lists(st.integers(1, 3), max_size=2)))  # of all integer arrays together
-    ellipsis_at = draw(st.integers(0, 3))
-    for i in range(len(shape)):
-        if i == ellipsis_at and draw(st.booleans()):
-            parts.append(Ellipsis)
-            skipped = draw(st.integers(0, len(rest)))
-            rest = rest[skipped:]
-        if not rest or i >= count:
-            break
+    ellipsis = stop = masked = False
+    while rest and not stop:
         n = rest[0]
-        kinds = ["slice", "new", "mask"] + (["int", "array", "list"] if n else [])
+        kinds = ["slice", "new"]
+        kinds += ["mask"] * (not any(isinstance(part, np.ndarray | list) for part in parts))
+        kinds += ["int"] * (n > 0) + ["array", "list"] * (n > 0 and not masked)
+        kinds += [] if ellipsis else ["ellipsis", "stop"]  # after an ellipsis every axis is named
         kind = draw(st.sampled_from(kinds))
-        if kind == "mask" and any(isinstance(part, (np.ndarray, list)) for part in parts):
-            kind = "slice"
-        if kind == "new":
+        named = 1
+        if kind == "stop":
+            stop = True
+        elif kind == "ellipsis":
+            ellipsis = True
+            parts.append(Ellipsis)
+            named = draw(st.integers(0, len(rest)))
+        elif kind == "new":
             parts.append(None)
-            continue
-        if kind == "slice":
+            named = 0
+        elif kind == "slice":
             bound = st.one_of(st.none(), st.integers(-n - 1, n + 1))
             step = draw(st.sampled_from([None, 1, 2, -1, -2]))
             parts.append(slice(draw(bound), draw(bound), step))
         elif kind == "int":
             parts.append(draw(st.integers(-n, n - 1)))
         elif kind == "mask":
-            ranks = draw(st.integers(1, len(rest)))
-            bits = draw(st.integers(0, 2**16 - 1))
-            size = int(np.prod(rest[:ranks]))
-            flat = np.array([bits >> (j % 16) & 1 for j in range(size)], dtype=bool)
-            parts.append(flat.reshape(rest[:ranks]))
-            rest = rest[ranks:]
-            dims = None  # nothing else may be an array: their lengths would have to match
-            count = 0
-            break
+            named = draw(st.integers(1, len(rest)))
+            size = int(np.prod(rest[:named]))
+            bits = draw(st.lists(st.booleans(), min_size=size, max_size=size))
+            parts.append(np.array(bits, dtype=bool).reshape(rest[:named]))
+            masked = True
         else:
             size = int(np.prod(dims))
             flat = draw(st.lists(st.integers(-n, n - 1), min_size=size, max_size=size))
             array = np.array(flat, dtype=np.int64).reshape(dims)
             parts.append(array.tolist() if kind == "list" and dims else array)
-        rest = rest[1:]
+        rest = rest[named:]
     return tuple(parts)
 
 
@@ -246,7 +243,7 @@ def _var(draw):
 @calls("std")
 @st.composite
 def _std(draw):
-    x = draw(arrays(shapes(min_dims=1, min_side=2), distinct=True))
+    x = draw(arrays(shapes(min_dims=1, min_side=2, max_side=3), -4, 4, distinct=True))
     axis = draw(axes_of(x.ndim).filter(lambda axis: axis != ()))
     params = {"axis": axis, "keepdims": draw(st.booleans()), "ddof": draw(st.integers(0, 1))}
     return Call((x,), params)
@@ -277,7 +274,7 @@ def _softmax_cross_entropy(draw):
 @calls("standardize")
 @st.composite
 def _standardize(draw):
-    x = draw(arrays(shapes(min_dims=1, min_side=2), distinct=True))
+    x = draw(arrays(shapes(min_dims=1, min_side=2, max_side=3), -4, 4, distinct=True))
     axis = draw(st.sets(st.integers(0, x.ndim - 1), min_size=1).map(tuple))
     return Call((x,), {"axis": axis, "eps": draw(st.sampled_from([1e-5, 0.1]))})
 
