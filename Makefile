@@ -34,7 +34,7 @@ $(VENV)/.with-%: pyproject.toml | $(RUN)
 
 $(RUN):
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("minigrad wants Python >= 3.11, got " + sys.version.split()[0] + "; say make PYTHON=...")'
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(VENV) || { rm -f $(RUN); exit 1; }
 
 clean:
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
