@@ -97,4 +97,7 @@ def load(path: str | os.PathLike) -> dict[str, Tensor]:
             f"load: {os.fspath(path)} is not a whole safetensors file of NumPy's dtypes ({error})"
         ) from error
     backend = current_backend()
-    return {name: Tensor(backend.asarray(array.copy())) for name, array in arrays.items()}
+    return {
+        name: Tensor(backend.asarray(np.require(array, requirements="W")))
+        for name, array in arrays.items()
+    }

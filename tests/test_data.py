@@ -512,6 +512,19 @@ def test_a_truncated_archive_is_named(offline, keep):
     both_ways(error, str(path), "not the whole archive")
 
 
+def test_an_archive_with_a_spoilt_block_is_named(offline):
+    rng = np.random.default_rng(2)
+    contents = {name: rng.integers(0, 10, 3073 * 40, np.uint8).tobytes() for name in cifar_files()}
+    path = offline / "cifar10" / "cifar-10-binary.tar.gz"
+    write_archive(path, contents)
+    whole = path.read_bytes()
+    half = len(whole) // 2
+    path.write_bytes(whole[:half] + b"\xff" * 50 + whole[half + 50 :])
+    with pytest.raises(data.DataError) as error:
+        data.cifar10()
+    both_ways(error, str(path), "not the whole archive")
+
+
 # -- Downloads ------------------------------------------------------------------------------------
 
 
