@@ -244,12 +244,11 @@ def test_max_unpool_is_pytorchs(torch, n, shape, batch):
         np.testing.assert_array_equal(up, their_up)
 
 
-@pytest.mark.parametrize("size", [(9, 10), (10, 11), (2, 3, 9, 11)])
+@pytest.mark.parametrize("size", [[9, 11], [10, 12], [2, 3, 9, 12]])
 def test_transposed_convolution_to_a_given_size(torch, size):
     ours, theirs = pair(torch, "ConvTranspose2d", (2, 3, 3), {"stride": 2, "padding": (0, 1)})
     x = np.random.default_rng(0).normal(size=(2, 2, 4, 6))
-    size = (9 + size[-2] % 2, size[-1] + 1) if len(size) == 4 else (size[0], size[1] + 1)
-    compare(torch, ours, theirs, x, list(size))
+    compare(torch, ours, theirs, x, size)
 
 
 def test_transposed_convolution_to_an_impossible_size():
@@ -292,7 +291,7 @@ def test_dropout_in_training_and_evaluation(name):
     assert abs((y == 0).mean() - 0.25) < 0.06
     whole = (y == y[:, :, :1, :1]).all()
     assert whole == (name == "Dropout2d")
-    assert layer.eval()(x).array is x.array or (layer(x).array == 1.0).all()
+    np.testing.assert_array_equal(layer.eval()(x).array, x.array)
 
 
 def test_layers_make_results_of_the_default_dtype_and_backend():

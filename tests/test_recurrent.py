@@ -212,7 +212,8 @@ def test_backward_is_not_quadratic_in_time():
      r"LSTMCell: c_0 wants shape \(2, 4\), got \(4,\)"),
     (lambda: F.gru_cell(mg.zeros((2, 3)), mg.zeros((2, 4)), mg.zeros((8, 3)), mg.zeros((12, 4))),
      ValueError, r"gru_cell: w_ih wants 12 rows, 3 times the hidden size, got shape \(8, 3\)"),
-    (lambda: F.rnn_relu_cell(*map(mg.zeros, [(2, 3), (2, 5), (4, 3), (4, 4)])), ValueError, r"rnn_relu_cell: hx wants shape \(2, 4\), got \(2, 5\)"),
+    (lambda: F.rnn_relu_cell(*map(mg.zeros, [(2, 3), (2, 5), (4, 3), (4, 4)])), ValueError,
+     r"rnn_relu_cell: hx wants shape \(2, 4\), got \(2, 5\)"),
 ])  # fmt: skip
 def test_wrong_calls(call, error, message):
     with pytest.raises(error, match=message):
