@@ -520,8 +520,8 @@ def grad(
         RuntimeError: an output or input requires no gradient, an output is not a scalar and has no
             grad_output, an input is unused, or the graph was freed.
     """
-    roots = [outputs] if isinstance(outputs, Node) else list(outputs)
-    targets = [inputs] if isinstance(inputs, Node) else list(inputs)
+    roots = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
+    targets = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
     if grad_outputs is None:
         grad_outputs = [None] * len(roots)
     elif isinstance(grad_outputs, Node) or is_array(grad_outputs):
