@@ -356,9 +356,9 @@ WIDE = mg.ones((2, 3), dtype="float64")
 IDS = mg.tensor([0, 1])
 
 BAD = [
-    (lambda: F.linear(FLOATS, mg.ones((4, 5))), ValueError, "linear: weight wants 5 input features"),
+    (lambda: F.linear(FLOATS, mg.ones((4, 5))), ValueError, "linear: weight wants 5 input"),
     (lambda: F.linear(FLOATS, mg.ones((3,))), ValueError, "linear: weight wants shape"),
-    (lambda: F.linear(FLOATS, FLOATS, mg.ones((3,))), ValueError, r"linear: bias wants shape \(2,\)"),
+    (lambda: F.linear(FLOATS, FLOATS, mg.ones((3,))), ValueError, r"bias wants shape \(2,\)"),
     (lambda: F.linear(WIDE, FLOATS), TypeError, "linear: .*float64.*float32"),
     (lambda: F.prelu(FLOATS, mg.ones((2,))), ValueError, "prelu: weight wants shape"),
     (lambda: F.gelu(FLOATS, "erf"), ValueError, "gelu: approximate wants .* got 'erf'"),
@@ -374,7 +374,7 @@ BAD = [
     (lambda: F.embedding(mg.tensor([0, 9, 2]), FLOATS), IndexError, "index 9, .* 2 embeddings"),
     (lambda: F.embedding(mg.tensor([0, -1]), FLOATS), IndexError, "index -1, .* 2 embeddings"),
     (lambda: F.embedding(mg.tensor([-7, 3]), FLOATS), IndexError, "index -7, .* 2 embeddings"),
-    (lambda: F.embedding(FLOATS, FLOATS), TypeError, "embedding: input wants integers, got float32"),
+    (lambda: F.embedding(FLOATS, FLOATS), TypeError, "input wants integers, got float32"),
     (lambda: F.embedding(IDS == 0, FLOATS), TypeError, "embedding: input wants integers, got bool"),
     (lambda: F.embedding([0, 1], FLOATS), TypeError, "embedding: input wants a Tensor, got list"),
     (lambda: F.embedding(IDS, mg.ones((3,))), ValueError, "embedding: weight wants shape"),
