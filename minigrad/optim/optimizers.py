@@ -259,7 +259,7 @@ class Optimizer:
         """A saved entry as a step needs it."""
         if name == "step":
             return int(value)
-        array = np.array(value.numpy() if isinstance(value, Tensor) else value, dtype=p.dtype)
+        array = np.asarray(value.numpy() if isinstance(value, Tensor) else value).astype(p.dtype)
         if array.shape != p.shape:
             raise ValueError(f"{where}: {name} of {i} wants shape {p.shape}, got {array.shape}")
         return backend_of(p.array).asarray(array)
