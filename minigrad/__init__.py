@@ -129,6 +129,7 @@ from minigrad.ops.shape import (
     triu,
 )
 from minigrad.ops.shape import join as concatenate
+from minigrad.serialize import load, save
 from minigrad.tensor import Tensor
 
 __version__ = "0.1.0"

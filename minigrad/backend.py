@@ -52,7 +52,7 @@ class Backend:
 
     @property
     def generator(self) -> Any:
-        """The generator behind `rand`, `randn`, dropout: has `random`, `standard_normal`, `integers`."""
+        """What `rand`, `randn` and dropout draw from: `random`, `standard_normal`, `integers`."""
         if self._generator is None:
             self.seed(_seed)
         return self._generator
@@ -75,7 +75,7 @@ class CupyBackend(Backend):
                 "pip install 'minigrad[cuda13x]' (or cuda12x)"
             ) from error
         if not cupy.cuda.is_available():
-            raise BackendError("cupy is installed but finds no CUDA device or driver on this machine")
+            raise BackendError("cupy is installed but finds no CUDA device or driver here")
         try:
             # Compiles a kernel (NVRTC), multiplies matrices (cuBLAS) and reduces (CUB).
             a = cupy.arange(4, dtype="float32").reshape(2, 2)
@@ -194,7 +194,7 @@ def backend_of(array: Array) -> Backend:
 
 
 def is_array(value: object) -> bool:
-    """Whether `value` is an array of any backend (a NumPy scalar counts: reductions return them)."""
+    """Whether `value` is an array of any backend, or a NumPy scalar (which reductions return)."""
     return isinstance(value, (np.ndarray, np.generic)) or backend_of(value) is not _host
 
 

@@ -65,7 +65,7 @@ def vjp(f: Callable, *x: Any) -> tuple[Tensor, Callable]:
     def pullback(v: Any) -> tuple[Tensor, ...]:
         v = as_tensor(v, y.dtype)
         if v.shape != y.shape:
-            raise ValueError(f"vjp: the pullback wants a cotangent of shape {y.shape}, got {v.shape}")
+            raise ValueError(f"vjp: the pullback wants v of shape {y.shape}, got {v.shape}")
         return tuple(_gradients(y, xs, v, create_graph=recording))
 
     return (y if recording else y.detach()), pullback
@@ -74,7 +74,7 @@ def vjp(f: Callable, *x: Any) -> tuple[Tensor, Callable]:
 def jvp(f: Callable, x: Any, v: Any) -> tuple[Tensor, Tensor]:
     """The value of f at x, and the directional derivative ∂f/∂x · v.
 
-    Reverse mode alone suffices: the pullback u ↦ uᵀJ is linear in u, and its own pullback is v ↦ Jv.
+    Reverse mode suffices: the pullback u ↦ uᵀJ is linear in u, and its own pullback is v ↦ Jv.
 
     Args:
         x: one argument, or a tuple of them.
@@ -83,7 +83,7 @@ def jvp(f: Callable, x: Any, v: Any) -> tuple[Tensor, Tensor]:
     xs = x if isinstance(x, tuple) else (x,)
     vs = v if isinstance(v, tuple) else (v,)
     if len(xs) != len(vs):
-        raise ValueError(f"jvp: v wants one direction for each of {len(xs)} arguments, got {len(vs)}")
+        raise ValueError(f"jvp: v wants one direction an argument, {len(xs)}, got {len(vs)}")
     recording = is_grad_enabled()
     with enable_grad():
         arguments = [_argument("jvp", one) for one in xs]
@@ -94,7 +94,9 @@ def jvp(f: Callable, x: Any, v: Any) -> tuple[Tensor, Tensor]:
         y = _output("jvp", f(*arguments))
         u = zeros_like(y, requires_grad=True)
         pulled = _gradients(y, arguments, u, create_graph=True)
-        total = sum((p * d).sum() for p, d in zip(pulled, directions, strict=True))
+        total = zeros_like(y).sum()
+        for p, d in zip(pulled, directions, strict=True):
+            total = total + (p * d).sum()
         (tangent,) = _gradients(total, [u], None, create_graph=recording)
     return (y, tangent) if recording else (y.detach(), tangent)
 

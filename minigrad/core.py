@@ -341,7 +341,7 @@ def backward_pass(
     create_graph: bool,
     retain_graph: bool,
 ) -> list[tuple[Node, Any]]:
-    """Gradients of Σ ⟨root, cotangent⟩ with respect to the targets (None: leaves and retained nodes).
+    """Gradients of Σ ⟨root, cotangent⟩ by the targets (None: all leaves and retained nodes).
 
     Runs on arrays, or with `create_graph` on nodes. Returns pairs (node, gradient) and writes
     nothing but hooks' effects: who called decides what becomes of the gradients.
@@ -404,7 +404,7 @@ def _apply_rules(
         if isinstance(arg, Node) and arg.birth > node.birth:
             raise RuntimeError(
                 f"backward: an argument of {made_by.name} (shape {arg.shape}) was overwritten in "
-                "place, by an optimizer step or a load, after it was used; run the forward pass again"
+                "place, by an optimizer step or a load, since its use; run the forward pass again"
             )
     wanted = [isinstance(arg, Node) and id(arg) in between for arg in nodes]
     if not made_by.rules and made_by.joint is None:
@@ -541,7 +541,7 @@ def grad(
     for i, node in enumerate(targets):
         if id(node) not in by_id and not allow_unused:
             raise RuntimeError(
-                f"grad: the outputs do not depend on inputs[{i}]; pass allow_unused=True to get None"
+                f"grad: the outputs do not depend on inputs[{i}]; allow_unused=True returns None"
             )
     return tuple(by_id.get(id(node)) for node in targets)
 
@@ -564,7 +564,7 @@ class _Recording(ContextDecorator):
     def __init__(self) -> None:
         self._tokens: list[Token[bool]] = []
 
-    def __call__(self, function: Callable) -> Callable:
+    def __call__(self, function: Any) -> Any:
         if inspect.isgeneratorfunction(function):
             raise TypeError(
                 f"{type(self).__name__}: cannot decorate the generator {function.__name__}; "
@@ -601,7 +601,7 @@ class enable_grad(_Recording):  # noqa: N801
 
 @primitive
 def sum_to(x, *, shape):
-    """Sum over the axes along which `shape` was broadcast to x's: the transpose of `broadcast_to`."""
+    """Σ x over the axes along which `shape` was broadcast to x's; transposes `broadcast_to`."""
     lead = x.ndim - len(shape)
     repeated = [lead + i for i, n in enumerate(shape) if n == 1 and x.shape[lead + i] != 1]
     y = x.sum(axis=(*range(lead), *repeated), keepdims=True)

@@ -50,7 +50,7 @@ def detect_anomaly() -> Iterator[None]:
         if _has_nan(g):
             where = node.origin or "a line that ran before detect_anomaly()"
             raise RuntimeError(
-                f"the gradient of {_name(node)} by its argument {i} is NaN; it was called at {where}"
+                f"the gradient of {_name(node)} by its argument {i} is NaN; called at {where}"
             )
 
     kept = core.on_record, core.on_rule

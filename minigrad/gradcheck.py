@@ -5,8 +5,8 @@
     ∂f_i/∂x_j ≈ (f_i(x + ε e_j) − f_i(x − ε e_j)) / 2ε,
 
 whose error is O(ε²) from the Taylor series plus O(10⁻¹⁶/ε) from rounding: about 10⁻¹⁰ relative in
-float64 at ε = 10⁻⁶, and nothing worth having in float32. `gradgradcheck` checks the gradient itself in
-the same way, which makes the second order.
+float64 at ε = 10⁻⁶, and nothing worth having in float32. `gradgradcheck` checks the gradient itself
+in the same way, which makes the second order.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class GradcheckError(AssertionError):
 
 
 def _prepare(name: str, inputs: Any) -> list[Tensor]:
-    """The inputs as leaves of their own, so that the check neither changes nor needs the caller's."""
+    """The inputs as leaves of their own: the check neither changes nor needs the caller's."""
     given = list(inputs) if isinstance(inputs, (tuple, list)) else [inputs]
     prepared = []
     for i, x in enumerate(given):
@@ -49,7 +49,9 @@ def _outputs(name: str, f: Callable, inputs: Sequence[Tensor]) -> list[Tensor]:
     return [y for y in outputs if y.dtype.kind == "f"]
 
 
-def _numerical(name: str, f: Callable, inputs: list[Tensor], at: int, eps: float) -> list[np.ndarray]:
+def _numerical(
+    name: str, f: Callable, inputs: list[Tensor], at: int, eps: float
+) -> list[np.ndarray]:
     """Central differences of every output by inputs[at]: arrays (output size, input size)."""
     x = inputs[at]
     flat = x.numpy().reshape(-1)
@@ -77,8 +79,8 @@ def _analytical(y: Tensor, x: Tensor) -> np.ndarray:
         rows.append(np.zeros(x.size) if found is None else found.numpy().reshape(-1))
         if found is not None and (found.shape, found.dtype) != (x.shape, x.dtype):
             raise GradcheckError(
-                f"gradient has shape {found.shape} and dtype {found.dtype}, its input {x.shape} and "
-                f"{x.dtype}"
+                f"gradient has shape {found.shape} and dtype {found.dtype}, its input "
+                f"{x.shape} and {x.dtype}"
             )
     return np.array(rows).reshape(y.size, x.size)
 
@@ -145,8 +147,8 @@ def _compare(
     raise GradcheckError(
         f"{name}: the gradient of output {o}{list(out_index)} by inputs[{at}]{list(in_index)} is "
         f"{found:.10g} by the rules but {wanted:.10g} numerically (relative error {relative:.2g}; "
-        f"{int((excess > 0).sum())} of {excess.size} entries differ; inputs[{at}]{list(in_index)} = "
-        f"{float(x.numpy()[in_index]):.10g}, shape {x.shape})"
+        f"{int((excess > 0).sum())} of {excess.size} entries differ; inputs[{at}]{list(in_index)} "
+        f"= {float(x.numpy()[in_index]):.10g}, shape {x.shape})"
     )
 
 
@@ -199,15 +201,16 @@ def gradgradcheck(
 
 
 def directional_error(f: Callable, inputs: Sequence[Any], order: int = 1, seed: int = 0) -> float:
-    """The relative error of a derivative of f along one random direction: cheap where there are many
-    entries, since it costs four evaluations of f whatever their number.
+    """The relative error of a derivative of f along one random direction.
+
+    Cheap where there are many entries: it costs four evaluations of f whatever their number.
 
     With random u (for the inputs) and v (for the output), entries bounded away from 0 so that no
     error hides, ⟨v, J u⟩ by the rules is compared with the derivative of t ↦ ⟨v, f(x + t u)⟩ at 0
     by central differences of two steps, extrapolated to O(h⁴) (Richardson).
 
     Args:
-        inputs: float64 arrays or Tensors, all of which are checked; others (ints, bools) stay fixed.
+        inputs: float64 arrays or Tensors, which are checked; others (ints, bools) stay fixed.
         order: 1 checks f; 2 checks the gradient of ⟨v, f⟩ with respect to inputs and v.
 
     Returns:

@@ -14,7 +14,7 @@ A *spec* is a strategy that draws one argument (`arrays`) or a tuple of argument
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import hypothesis
@@ -119,8 +119,10 @@ class Geometry:
 
 @st.composite
 def conv_geometries(draw: Any, dims: Any = None) -> Geometry:
-    """Convolutions in 1 to 3 dimensions: kernels that do not tile, stride above the kernel, dilation,
-    groups, padding, output padding."""
+    """Convolutions in 1 to 3 dimensions.
+
+    Kernels that do not tile, stride above the kernel, dilation, groups, padding, output padding.
+    """
     n = dims or draw(st.integers(1, 3))
 
     def each(low: int, high: int) -> tuple[int, ...]:
@@ -148,8 +150,9 @@ def pool_geometries(draw: Any, dims: Any = None) -> Geometry:
     size = tuple(
         max(n, span - 2 * p) for n, span, p in zip(g.size, spans, padding, strict=True)
     )
-    return Geometry(
-        size, g.kernel, g.stride, padding, g.dilation, 1, g.batch, (g.channels[0],) * 2, (0,) * len(size)
+    channels = (g.channels[0], g.channels[0])
+    return replace(
+        g, size=size, padding=padding, groups=1, channels=channels, output_padding=(0,) * len(size)
     )
 
 
@@ -200,8 +203,8 @@ def _check_rules(f: Callable, inputs: Any, dtype: Any) -> None:
             continue
         if (a.shape, a.dtype) != (x.shape, x.dtype):
             raise GradcheckError(
-                f"the gradient of argument {i} has shape {a.shape} and dtype {a.dtype}, the argument "
-                f"{x.shape} and {x.dtype}"
+                f"the gradient of argument {i} has shape {a.shape} and dtype {a.dtype}, the "
+                f"argument {x.shape} and {x.dtype}"
             )
         tolerance = 1e-12 if dtype == np.float64 else 1e-4
         scale = np.abs(a.numpy()).max(initial=1.0)

@@ -46,8 +46,9 @@ def test_wrong_rules_are_caught(name):
     with pytest.raises(mg.GradcheckError, match="gradcheck: the gradient of output 0"):
         mg.gradcheck(WRONG[name], leaf())
     assert directional_error(WRONG[name], [X]) > 1e-2
+    spec = testing.arrays((3, 2)).map(lambda x: np.where(x > 1.5, 2.0, x))
     with pytest.raises(mg.GradcheckError):
-        testing.check_op(WRONG[name], testing.arrays((3, 2)).map(lambda x: np.where(x > 1.5, 2.0, x)))
+        testing.check_op(WRONG[name], spec)
 
 
 def test_a_rule_that_forgets_the_cotangent_is_caught():
@@ -123,7 +124,7 @@ def test_gradgradcheck_takes_cotangents():
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
-        (lambda: mg.gradcheck(RIGHT, mg.tensor(X)), ValueError, "at least one input wants requires_grad"),
+        (lambda: mg.gradcheck(RIGHT, mg.tensor(X)), ValueError, "one input wants requires_grad"),
         (lambda: mg.gradcheck(RIGHT, leaf(X.astype("float32"))), TypeError,
          r"gradcheck: inputs\[0\] wants float64 to be checked, got float32"),
         (lambda: mg.gradcheck(lambda x: 1.0, leaf()), TypeError, "f wants to return Tensors"),

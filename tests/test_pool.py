@@ -21,7 +21,7 @@ ADAPTIVE = {1: F.adaptive_avg_pool1d, 2: F.adaptive_avg_pool2d, 3: F.adaptive_av
 
 
 def pooled_length(n, k, s, p, d, ceil_mode):
-    """PyTorch's output length: with ceil_mode no window may start beyond the input and its padding."""
+    """PyTorch's: with ceil_mode no window may start beyond the input and its padding."""
     rounded = math.ceil if ceil_mode else math.floor
     out = rounded((n + 2 * p - d * (k - 1) - 1) / s) + 1
     return out - 1 if ceil_mode and (out - 1) * s >= n + p else out
@@ -37,6 +37,12 @@ def windows(size, g, ceil_mode, dilation):
             for i, (n, k, s, p, d) in zip(o, axes, strict=True)
         ]
         yield o, list(itertools.product(*spans)), out
+
+
+def adaptive_window(o, size, out):
+    """From ⌊i·n/m⌋ to ⌈(i + 1)·n/m⌉ along each axis."""
+    axes = zip(o, size, out, strict=True)
+    return tuple(slice(i * n // m, math.ceil((i + 1) * n / m)) for i, n, m in axes)
 
 
 def undilated(g):
@@ -75,7 +81,8 @@ def test_max_pool_and_its_indices(problem):
 def test_avg_pool(problem, include_pad):
     g, x, ceil_mode = problem
     g = undilated(g)
-    y = MEAN[len(g.size)](mg.tensor(x), g.kernel, g.stride, g.padding, ceil_mode, include_pad).numpy()
+    options = (g.kernel, g.stride, g.padding, ceil_mode, include_pad)
+    y = MEAN[len(g.size)](mg.tensor(x), *options).numpy()
     for o, places, out in windows(g.size, g, ceil_mode, g.dilation):
         assert y.shape[2:] == tuple(out)
         # the padded image ends where its padding ends, also for a partial last window
@@ -161,14 +168,15 @@ def test_unpool_gradients():
     )
 
 
-@pytest.mark.parametrize(("size", "out"), [((7,), (3,)), ((5, 8), (2, 5)), ((4, 4), (7, 2)), ((3, 4, 5), (2, 3, 1))])
+@pytest.mark.parametrize(
+    ("size", "out"),
+    [((7,), (3,)), ((5, 8), (2, 5)), ((4, 4), (7, 2)), ((3, 4, 5), (2, 3, 1))],
+)
 def test_adaptive_average(size, out):
     x = np.random.default_rng(1).standard_normal((2, 3, *size))
     y = ADAPTIVE[len(size)](mg.tensor(x), out).numpy()
     for o in np.ndindex(out):
-        window = tuple(
-            slice(i * n // m, math.ceil((i + 1) * n / m)) for i, n, m in zip(o, size, out, strict=True)
-        )
+        window = adaptive_window(o, size, out)
         wanted = x[(slice(None), slice(None), *window)].reshape(2, 3, -1).mean(axis=-1)
         np.testing.assert_allclose(y[(slice(None), slice(None), *o)], wanted)
     testing.assert_gradients_agree(lambda t: mg.sin(ADAPTIVE[len(size)](t, out)), x)
@@ -189,9 +197,7 @@ def test_adaptive_maximum(out):
     x = np.random.default_rng(2).standard_normal((2, 3, 5, 6))
     y, indices = F.adaptive_max_pool2d(mg.tensor(x), out, return_indices=True)
     for o in np.ndindex(out):
-        window = tuple(
-            slice(i * n // m, math.ceil((i + 1) * n / m)) for i, n, m in zip(o, (5, 6), out, strict=True)
-        )
+        window = adaptive_window(o, (5, 6), out)
         wanted = x[(slice(None), slice(None), *window)].max(axis=(2, 3))
         np.testing.assert_array_equal(y.numpy()[(slice(None), slice(None), *o)], wanted)
     flat = np.take_along_axis(x.reshape(2, 3, 30), indices.numpy().reshape(2, 3, -1), 2)
@@ -247,11 +253,11 @@ X = mg.ones((2, 3, 8, 8))
     ("call", "error", "words"),
     [
         (lambda: F.max_pool2d(X, 9), ValueError, r"max_pool2d: the window \(9, 9\) does not fit"),
-        (lambda: F.max_pool2d(X, 2, padding=2), ValueError, "max_pool2d: padding wants at most half"),
+        (lambda: F.max_pool2d(X, 2, padding=2), ValueError, "padding wants at most half"),
         (lambda: F.max_pool2d(X, 0), ValueError, "max_pool2d: kernel_size wants at least 1"),
         (lambda: F.max_pool2d(X, 2, stride=-1), ValueError, "max_pool2d: stride wants at least 1"),
         (lambda: F.avg_pool1d(X, 2), ValueError, "avg_pool1d: input wants 3 dimensions"),
-        (lambda: F.adaptive_avg_pool2d(X, (1, 2, 3)), ValueError, "adaptive_avg_pool2d: output_size"),
+        (lambda: F.adaptive_avg_pool2d(X, (1, 2, 3)), ValueError, "adaptive_avg_pool2d: output"),
         (lambda: F.max_unpool2d(X, mg.zeros((2, 3, 8, 7)), 2), ValueError, "max_unpool2d: indices"),
         (lambda: F.max_unpool2d(X, mg.full(X.shape, 999), 2), IndexError, "max_unpool2d: indices"),
         (lambda: F.max_unpool2d(X, mg.full(X.shape, 0), 2, output_size=(9, 9)), ValueError,

@@ -1,14 +1,14 @@
 """Convolution in any number of dimensions, from one trilinear form.
 
-Write φ(x, w, g) = Σ g[n,f,o] · w[f,c,k] · x[n, c, o·stride + k·dilation − padding], where o runs over
-output positions, k over kernel taps, and x is zero outside. Its three partial derivatives are
+Write φ(x, w, g) = Σ g[n,f,o] · w[f,c,k] · x[n, c, o·stride + k·dilation − padding], where o runs
+over output positions, k over kernel taps, and x is zero outside. Its three partial derivatives are
 
     conv(x, w)           = ∂φ/∂g   the convolution,
     conv_transpose(g, w) = ∂φ/∂x   the transposed convolution,
     conv_weight(x, g)    = ∂φ/∂w   the gradient of the kernel.
 
-Each is linear in both of its arguments, so the rule of each is the other two, and the family is closed
-under differentiation to any order.
+Each is linear in both of its arguments, so the rule of each is the other two, and the family is
+closed under differentiation to any order.
 
 All three are matrix products over *columns* (im2col): `unfold` lays the window of every output
 position out as a column, `fold` adds columns back to where they came from, and the two are each
@@ -27,7 +27,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
-from typing import Any
 
 from minigrad.backend import Array, backend_of, xp
 from minigrad.core import primitive
@@ -36,7 +35,7 @@ COLUMN_BYTES = 1 << 21  # columns built at a time on a CPU: about what a core's 
 
 
 def output_length(n: int, kernel: int, stride: int, dilation: int, padding: tuple[int, int]) -> int:
-    """How many windows fit along an axis: ⌊(n + Σ padding − dilation · (kernel − 1) − 1) / stride⌋ + 1."""
+    """How many windows fit along an axis."""
     return (n + sum(padding) - dilation * (kernel - 1) - 1) // stride + 1
 
 
@@ -115,8 +114,9 @@ fold.vjps(_fold_vjp)
 def _blocks(x: Array, column_length: int) -> Iterator[slice]:
     """Slices of the batch for which columns are built together: all of it on a GPU."""
     n = x.shape[0]
-    on_host = backend_of(x).name != "cupy"
-    step = max(1, COLUMN_BYTES // max(1, column_length * x.dtype.itemsize)) if on_host else max(1, n)
+    step = max(1, COLUMN_BYTES // max(1, column_length * x.dtype.itemsize))
+    if backend_of(x).name == "cupy":
+        step = max(1, n)
     return (slice(start, start + step) for start in range(0, n, step))
 
 

@@ -1,8 +1,8 @@
 """Pooling in any number of dimensions: maxima and sums over windows, and resampling by matrices.
 
 The windows are those of `ops.conv`: x (n, c, *size), a window of `kernel` taps for each output
-position, `padding` one pair (before, after) a spatial axis. A window is read tap by tap, as a strided
-slice of the whole array, so nothing the size of the columns is ever built.
+position, `padding` one pair (before, after) a spatial axis. Windows are read tap by tap, each tap a
+strided slice of the whole array, so nothing the size of the columns is ever built.
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ def nearest_matrix(n: int, out: int, scale: float) -> np.ndarray:
 
 
 def linear_matrix(n: int, out: int, scale: float, align_corners: bool) -> np.ndarray:
-    """The (out, n) matrix of linear interpolation at half-pixel centres, or with corners aligned."""
+    """The (out, n) matrix of linear interpolation, at half-pixel centres or corners aligned."""
     i = np.arange(out)
     if align_corners:
         at = i * ((n - 1) / (out - 1) if out > 1 else 0.0)

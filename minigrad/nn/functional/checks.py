@@ -1,4 +1,4 @@
-"""Checks that several functions share: geometry given as a number or a tuple, dtypes, dimensions."""
+"""Checks that several functions share: numbers or tuples of them, dtypes, dimensions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def lengths(name: str, argument: str, value: Any, n_axes: int, least: int = 1) -
 
 
 def same_dtype(name: str, **tensors: Any) -> None:
-    """All tensors given (None apart) share one floating dtype: mixing them would promote in silence."""
+    """All tensors given (None apart) have one floating dtype: mixed, they would promote unasked."""
     given = {label: t.dtype for label, t in tensors.items() if t is not None}
     for label, dtype in given.items():
         if dtype.kind != "f":

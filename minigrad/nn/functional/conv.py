@@ -1,4 +1,4 @@
-"""Convolutions, im2col and col2im, padding: geometry checked here, computed in `minigrad.ops.conv`."""
+"""Convolutions, im2col and col2im, padding: checked here, computed in `minigrad.ops.conv`."""
 
 from __future__ import annotations
 
@@ -46,11 +46,13 @@ def _conv(n_axes: int, input, weight, bias, stride, padding, dilation, groups) -
     same_dtype(name, input=input, weight=weight, bias=bias)
     (groups,) = lengths(name, "groups", groups, 1)
     if weight.shape[0] % groups:
-        raise ValueError(f"{name}: {weight.shape[0]} output channels do not divide by groups={groups}")
+        raise ValueError(
+            f"{name}: {weight.shape[0]} output channels do not divide by groups={groups}"
+        )
     if input.shape[1] != weight.shape[1] * groups:
         raise ValueError(
-            f"{name}: weight wants {weight.shape[1] * groups} input channels (shape {weight.shape}, "
-            f"groups={groups}) but input has {input.shape[1]} (shape {input.shape})"
+            f"{name}: weight wants {weight.shape[1] * groups} input channels (shape "
+            f"{weight.shape}, groups={groups}) but input has {input.shape[1]} (shape {input.shape})"
         )
     kernel = weight.shape[2:]
     stride = lengths(name, "stride", stride, n_axes)
@@ -77,7 +79,9 @@ def conv1d(
     dilation: Any = 1,
     groups: int = 1,
 ) -> Tensor:
-    """Cross-correlation of sequences: y[n,f,o] = b[f] + Σ w[f,c,k] x[n, c, o·stride + k·dilation − padding].
+    """Cross-correlation of sequences.
+
+    y[n,f,o] = b[f] + Σ w[f,c,k] · x[n, c, o·stride + k·dilation − padding].
 
     Args:
         input: (n, c, length), or (c, length).
@@ -215,7 +219,7 @@ def conv_transpose2d(
     groups: int = 1,
     dilation: Any = 1,
 ) -> Tensor:
-    """Transposed convolution of images, as `conv_transpose1d` with an int or a pair for each length.
+    """Transposed convolution of images, as `conv_transpose1d` with an int or a pair a length.
 
     input (n, c, h, w) or (c, h, w), weight (c, f / groups, kh, kw).
     """
@@ -299,8 +303,8 @@ def fold(
     n, rows, windows = input.shape
     if rows % math.prod(kernel) or windows != math.prod(out):
         raise ValueError(
-            f"fold: input wants shape (n, c·{math.prod(kernel)}, {math.prod(out)}) for this geometry, "
-            f"got {input.shape}"
+            f"fold: input wants shape (n, c·{math.prod(kernel)}, {math.prod(out)}) for this "
+            f"geometry, got {input.shape}"
         )
     columns = input.reshape(n, rows // math.prod(kernel), *kernel, *out)
     return ops.fold(columns, size=size, stride=stride, dilation=dilation, padding=pairs)

@@ -1,4 +1,4 @@
-"""Normalisation by the statistics of a batch, of a sample, of a group of channels, of neighbours."""
+"""Normalisation by the statistics of a batch, a sample, a group of channels, neighbours."""
 
 from __future__ import annotations
 
@@ -92,14 +92,14 @@ def layer_norm(
     bias: Tensor | None = None,
     eps: float = 1e-5,
 ) -> Tensor:
-    """(x − mean) / √(variance + eps) · weight + bias over the last axes, of shape `normalized_shape`.
+    """(x − mean) / √(variance + eps) · weight + bias over the last axes, `normalized_shape`.
 
     Source: Ba, Kiros & Hinton, "Layer normalization" (2016).
     """
     shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
     if not shape or input.shape[-len(shape) :] != shape:
         raise ValueError(
-            f"layer_norm: input wants its last axes to be normalized_shape {shape}, got {input.shape}"
+            f"layer_norm: input wants to end in normalized_shape {shape}, got {input.shape}"
         )
     same_dtype("layer_norm", input=input, weight=weight, bias=bias)
     for label, values in (("weight", weight), ("bias", bias)):
@@ -137,7 +137,7 @@ def group_norm(
 
 
 def instance_norm(
-    input: Tensor, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+    input: Tensor, *, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
 ) -> Tensor:
     """Standardise each channel of each sample (n, c, …); then weight and bias (c,) a channel.
 

@@ -125,7 +125,7 @@ def _max_unpool(n_axes: int, input, indices, kernel_size, stride, padding, outpu
         wanted = tuple(output_size)[-n_axes:]
         if any(abs(a - b) >= s for a, b, s in zip(wanted, size, stride, strict=True)):
             raise ValueError(
-                f"{name}: output_size wants to be within one stride {stride} of {size}, got {wanted}"
+                f"{name}: output_size wants to be within a stride {stride} of {size}, got {wanted}"
             )
         size = wanted
     n, c = input.shape[:2]
@@ -263,7 +263,7 @@ def _adaptive_size(name: str, input: Tensor, n_axes: int, output_size: Any) -> t
     given = output_size if isinstance(output_size, (tuple, list)) else (output_size,) * n_axes
     size = input.shape[input.ndim - n_axes :]
     if len(given) != n_axes:
-        raise ValueError(f"{name}: output_size wants an int or {n_axes} of them, got {output_size!r}")
+        raise ValueError(f"{name}: output_size wants an int or {n_axes}, got {output_size!r}")
     filled = tuple(n if out is None else out for n, out in zip(size, given, strict=True))
     if math.prod(size) == 0:
         raise ValueError(f"{name}: input wants a spatial size above 0, got shape {input.shape}")
@@ -312,12 +312,12 @@ def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = 
     """Maxima over the windows of `adaptive_avg_pool2d`; `return_indices` as in `max_pool2d`."""
     name = "adaptive_max_pool2d"
     if not batched(name, input, 2):
-        found = adaptive_max_pool2d(shape.expand_dims(input, 0), output_size, return_indices)
-        return tuple(shape.squeeze(t, 0) for t in found) if return_indices else shape.squeeze(found, 0)
+        y = adaptive_max_pool2d(shape.expand_dims(input, 0), output_size, return_indices)
+        return tuple(shape.squeeze(t, 0) for t in y) if return_indices else shape.squeeze(y, 0)
     out = _adaptive_size(name, input, 2, output_size)
     n, c, h, w = input.shape
     rows, columns = (_window_indices(*pair) for pair in zip((h, w), out, strict=True))
-    # places[i, j, a, b]: where the window (i, j) reads its element (a, b); short ones read one twice
+    # places[i, j, a, b]: where window (i, j) reads its element (a, b); short ones read one twice
     places = rows[:, None, :, None] * w + columns[None, :, None, :]
     places = backend_of(input.array).asarray(places.reshape(*out, -1))
     flat = input.reshape(n, c, h * w)
@@ -356,7 +356,7 @@ def interpolate(
     if mode not in ("nearest", "bilinear"):
         raise ValueError(f"interpolate: mode wants nearest or bilinear, got {mode!r}")
     if not 1 <= n_axes <= 3 or (mode == "bilinear" and n_axes != 2):
-        raise ValueError(f"interpolate: mode {mode!r} does not take an input of shape {input.shape}")
+        raise ValueError(f"interpolate: mode {mode!r} does not take input of shape {input.shape}")
     if align_corners is not None and mode == "nearest":
         raise ValueError("interpolate: align_corners has no meaning with mode 'nearest'")
     if (size is None) == (scale_factor is None):
@@ -366,7 +366,8 @@ def interpolate(
         new = lengths("interpolate", "size", size, n_axes)
         scales = tuple(n / out for n, out in zip(old, new, strict=True))
     else:
-        factors = scale_factor if isinstance(scale_factor, (tuple, list)) else (scale_factor,) * n_axes
+        several = isinstance(scale_factor, (tuple, list))
+        factors = scale_factor if several else (scale_factor,) * n_axes
         if len(factors) != n_axes or min(factors) <= 0:
             raise ValueError(
                 f"interpolate: scale_factor wants a positive number or {n_axes} of them, got "
