@@ -72,7 +72,7 @@ class CupyBackend(Backend):
         except ImportError as error:
             raise BackendError(
                 f"cupy cannot be imported ({error}); install it for your CUDA version with "
-                "pip install 'minigrad[cuda13x]' (or cuda12x)"
+                "pip install 'cupy-cuda13x[ctk]' (or cuda12x)"
             ) from error
         if not cupy.cuda.is_available():
             raise BackendError("cupy is installed but finds no CUDA device or driver here")

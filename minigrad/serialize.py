@@ -45,7 +45,7 @@ def _safetensors(name: str) -> ModuleType:
     try:
         import safetensors.numpy
     except ImportError:
-        raise ImportError(f"{name}: needs safetensors; pip install 'minigrad[save]'") from None
+        raise ImportError(f"{name}: needs safetensors; pip install safetensors") from None
     return safetensors.numpy
 
 

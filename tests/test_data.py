@@ -360,7 +360,7 @@ def test_original_files_are_read_from_the_named_folder(offline, name):
 def both_ways(error, *words):
     """An error names the file and what is wrong with it, and both ways to get it."""
     message = str(error.value)
-    for word in (*words, "set MINIGRAD_DATA", "pip install 'minigrad[data]'"):
+    for word in (*words, "set MINIGRAD_DATA", "pip install pooch"):
         assert word in message
     assert "\n" not in message
 

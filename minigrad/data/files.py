@@ -48,8 +48,8 @@ def problem(path: Path, what: str, remote: Remote) -> DataError:
     """An error about a file that says both ways to get it."""
     return DataError(
         f"{remote.name}: {path} {what}; either set MINIGRAD_DATA to a folder that holds the "
-        f"original files in {remote.name}, or be online with pip install 'minigrad[data]' and no "
-        f"{remote.name} in MINIGRAD_DATA, to download them from {remote.url}"
+        f"original files in {remote.name}, or let them be downloaded from {remote.url}: be online, "
+        f"pip install pooch, and have no {remote.name} in MINIGRAD_DATA"
     )
 
 

@@ -206,7 +206,7 @@ def _read_image(path: Path, size: int) -> np.ndarray:
     try:
         from PIL import Image
     except ImportError:
-        raise ImportError("image_folder: needs Pillow; pip install 'minigrad[data]'") from None
+        raise ImportError("image_folder: needs Pillow; pip install pillow") from None
     with Image.open(path) as opened:
         if opened.mode.startswith(("I", "F")):  # Pillow would cut their values off at 255
             raise ValueError(f"its mode {opened.mode!r} has more than 8 bits a channel")

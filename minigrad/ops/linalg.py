@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 import re
 from typing import Any
 
@@ -16,6 +15,7 @@ from minigrad.ops.reduce import sum
 from minigrad.ops.shape import (
     as_array,
     diagonal,
+    integers,
     normalize_axes,
     ravel,
     reshape,
@@ -75,8 +75,8 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
 
 
 def _sum_of_products(name: str, a: Any, b: Any, axes: Any) -> Any:
-    if np.ndim(axes) == 0:
-        count = operator.index(axes)
+    if not isinstance(axes, (tuple, list)):
+        (count,) = integers(name, "axes", axes)
         if not 0 <= count <= min(a.ndim, b.ndim):
             raise ValueError(
                 f"{name}: cannot sum over {count} axes of shapes {a.shape} and {b.shape}"

@@ -43,8 +43,9 @@ def normalize_axes(name: str, axis: Any, ndim: int) -> tuple[int, ...]:
 
 def integers(name: str, argument: str, values: Any) -> tuple[int, ...]:
     """An int or a sequence of ints as a tuple; an error names the function and its argument."""
+    given = values.tolist() if isinstance(values, np.ndarray) else values
     try:
-        return tuple(operator.index(n) for n in (values if np.ndim(values) else (values,)))
+        return tuple(operator.index(n) for n in (given if isinstance(given, Sequence) else [given]))
     except TypeError:
         raise TypeError(f"{name}: {argument} wants an int or ints, got {values!r}") from None
 
