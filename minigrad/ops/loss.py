@@ -17,20 +17,19 @@ def softmax_cross_entropy(x, labels, *, keep=None):
     module = xp(x)
     shifted = x - x.max(axis=1, keepdims=True)
     chosen = shifted[module.arange(x.shape[0]), labels]
-    p = module.exp(shifted, out=shifted)
-    total = p.sum(axis=1)
+    e = module.exp(shifted, out=shifted)
+    total = e @ module.ones(x.shape[1], dtype=x.dtype)  # the BLAS sums fastest
     if keep is not None:
-        p /= total[:, None]
-        keep["softmax"] = p
+        keep["exp"], keep["total"] = e, total
     return module.log(total) - chosen
 
 
 def _softmax_cross_entropy_vjp(g, y, x, labels, *, keep):
     # (softmax(x) − one-hot of the label) · g
-    column = reshape(g, shape=(-1, 1))
     if keep is None:
-        return (softmax(x) - (labels[:, None] == module_of(x).arange(x.shape[1]))) * column
-    d = keep["softmax"] * column
+        one_hot = labels[:, None] == module_of(x).arange(x.shape[1])
+        return (softmax(x) - one_hot) * reshape(g, shape=(-1, 1))
+    d = keep["exp"] * (g / keep["total"])[:, None]
     d[module_of(x).arange(x.shape[0]), labels] -= g
     return d
 
