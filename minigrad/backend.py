@@ -156,7 +156,10 @@ def current_backend() -> Backend:
     global _default
     chosen = _override.get() or _default
     if chosen is None:
-        chosen = _default = get_backend(os.environ.get("MINIGRAD_BACKEND", "numpy"))
+        try:
+            chosen = _default = get_backend(os.environ.get("MINIGRAD_BACKEND", "numpy"))
+        except (ValueError, BackendError) as error:
+            raise type(error)(f"MINIGRAD_BACKEND: {error}") from error
     return chosen
 
 
