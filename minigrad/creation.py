@@ -215,7 +215,8 @@ def bernoulli(p: Any, shape: Any = None) -> Tensor:
     backend = backend_of(p) if is_array(p) else current_backend()
     of_p = getattr(p, "shape", ())
     lengths = of_p if shape is None else _lengths("bernoulli", shape)
-    if np.broadcast_shapes(of_p, lengths) != lengths:
+    fitting = zip(of_p[::-1], lengths[::-1], strict=False)
+    if len(of_p) > len(lengths) or any(n not in (1, m) for n, m in fitting):
         raise ValueError(f"bernoulli: p of shape {of_p} does not broadcast to shape {lengths}")
     drawn = backend.generator.random(lengths, dtype=_drawable(dtype))
     return Tensor(backend.module.asarray(drawn < p, dtype=dtype))

@@ -5,7 +5,6 @@ import math
 
 import numpy as np
 import pytest
-import scipy.special
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -91,8 +90,8 @@ def test_logsumexp_values(data):
     x = data.draw(arrays(shapes(), -50, 50))
     axis, keepdims = data.draw(axes_of(x.ndim)), data.draw(st.booleans())
     y = mg.logsumexp(mg.tensor(x), axis, keepdims)
-    expected = scipy.special.logsumexp(x, axis=axis, keepdims=keepdims)
-    np.testing.assert_allclose(y.array, expected, rtol=1e-12)
+    expected = np.log(np.sum(np.exp(x), axis=axis, keepdims=keepdims))
+    np.testing.assert_allclose(y.array, expected, rtol=1e-12, atol=1e-12)
     assert y.shape == np.shape(expected)
 
 
