@@ -214,7 +214,8 @@ class Primitive:
         try:
             array = self.forward(*arrays, **params)
         except (TypeError, ValueError, IndexError) as error:
-            raise self._explain(error, arrays) from error
+            self._explain(error, arrays)
+            raise
         if isinstance(array, np.generic):  # NumPy's reductions return scalars
             array = np.asarray(array)
         if not tracked or array.dtype.kind != "f":  # comparisons and casts end differentiation
@@ -255,20 +256,20 @@ class Primitive:
             args = tuple(bound.pop(name) for name in list(self.arguments)[: self.arity])
         return args, bound
 
-    def _explain(self, error: Exception, arrays: Sequence[Any]) -> Exception:
-        """The same error, naming this primitive, or the mix of backends behind it."""
+    def _explain(self, error: Exception, arrays: Sequence[Any]) -> None:
+        """Raise an error of a forward again with the name of this primitive, which it lacks, or
+        with the mix of backends behind it."""
         names = sorted({backend_of(a).name for a in arrays if is_array(a)})
         if len(names) > 1:
-            return TypeError(
+            raise TypeError(
                 f"{self.name}: cannot mix {' and '.join(names)} arrays; move one of them with "
                 f".to({names[0]!r})"
-            )
+            ) from error
         message = str(error)
-        if message.startswith(self.name):
-            return error
-        kinds = (TypeError, ValueError, IndexError)
-        kind = next(kind for kind in kinds if isinstance(error, kind))
-        return kind(f"{self.name}: {message}")
+        if not message.startswith(self.name):
+            kinds = (TypeError, ValueError, IndexError)
+            kind = next(kind for kind in kinds if isinstance(error, kind))
+            raise kind(f"{self.name}: {message}") from error
 
 
 def module_of(x: Any) -> Any:
