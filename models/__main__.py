@@ -42,9 +42,12 @@ def main(arguments: list[str] | None = None) -> int:
     command = {"list": _list, "train": _train, "resume": _resume}[options.command]
     try:
         return command(options, known)
-    except (BackendError, DataError, RunError, ValueError) as error:
+    except (BackendError, DataError, RunError) as error:
         print(f"python -m models {options.command}: error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return 130
     except Diverged as error:
         print(f"python -m models {options.command}: {error}", file=sys.stderr)
         return 1
@@ -152,14 +155,15 @@ def _list(options: argparse.Namespace, known: dict[str, Architecture]) -> int:
 
 def _train(options: argparse.Namespace, known: dict[str, Architecture]) -> int:
     if options.backend is not None:
-        mg.set_backend(options.backend)
+        _use_backend(options.backend)
     settings = dict(known[options.model].settings[options.dataset])
     for name in [*_MEANING, *known[options.model].meaning]:
         value = getattr(options, name, None)
         if value is None:
             continue
         if name not in settings:
-            raise ValueError(f"--{name}: {options.model} on {options.dataset} has no such setting")
+            option = f"--{name.replace('_', '-')}"
+            raise RunError(f"{option}: {options.model} on {options.dataset} has no such setting")
         settings[name] = value
     config = {
         "model": options.model,
@@ -176,20 +180,34 @@ def _train(options: argparse.Namespace, known: dict[str, Architecture]) -> int:
 def _resume(options: argparse.Namespace, known: dict[str, Architecture]) -> int:
     run = Run.open(options.run)
     config = run.config()
-    mg.set_backend(config["backend"])
-    training = _prepare(config, known)
+    try:
+        _use_backend(config["backend"])
+        training = _prepare(config, known)
+    except KeyError as error:
+        raise RunError(f"{run.path / 'config.json'}: has no or an unknown {error}") from None
     history = restore(training, run)
     return _fit(training, run, config, history, options.quiet)
 
 
+def _use_backend(name: str) -> None:
+    try:
+        mg.set_backend(name)
+    except ValueError as error:
+        raise RunError(f"--backend: {error}") from None
+
+
 def _prepare(config: dict[str, Any], known: dict[str, Architecture]) -> Training:
-    """The untrained network with its data, seeded, ready to learn."""
+    """The untrained network with its data, seeded, ready to learn; refuses impossible settings."""
     architecture = known[config["model"]]
     settings = Settings(**config["settings"])
     data_set = DATA_SETS[config["dataset"]]
     mg.manual_seed(settings.seed)
-    network = architecture.build(data_set, settings).to(config["backend"])
-    return architecture.training(network, data_set.load(config["backend"]), settings)
+    examples = data_set.load(config["backend"])
+    try:
+        network = architecture.build(data_set, settings).to(config["backend"])
+        return architecture.training(network, examples, settings)
+    except ValueError as error:
+        raise RunError(str(error)) from error
 
 
 def _fit(

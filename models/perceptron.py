@@ -125,6 +125,15 @@ def largest_margin(x: np.ndarray, positive: np.ndarray) -> float:
     return float(1.0 / np.linalg.norm(solution.x))
 
 
+def exact(lr: float) -> float:
+    """The learning rate as a multiple of 2⁻¹⁶.
+
+    Sums of such weights over inputs of 0 and 1 have no rounding error: a point on the boundary is
+    on it whichever way the sum is taken, where multiples of 0.1 would leave it at ±1e-17.
+    """
+    return max(1, round(lr * 2**16)) / 2**16
+
+
 class PerceptronTraining(Training):
     """Rosenblatt's rule, one example after the other in random order.
 
@@ -146,8 +155,8 @@ class PerceptronTraining(Training):
         self.lag = module.zeros(network.weight.shape)  # Σ step · change: average = w − lag / steps
         self.steps = 0
         self.mistakes: list[int] = []  # one count an epoch
-        self.rates: list[float] = []  # η at every mistake
-        self.path = [self.w]  # of one unit: w after every mistake, for the picture
+        self.rates: list[float] = []  # of one unit: η at every mistake,
+        self.visited = [self.w]  # and w before the first and after each
         self.bound = math.inf
         self.shared: np.ndarray | None = None
         if units == 1:
@@ -167,7 +176,7 @@ class PerceptronTraining(Training):
         )
 
     def epoch(self, progress: Progress) -> dict[str, float]:
-        lr = self.settings.lr / (1.0 + self.settings.decay * len(self.mistakes))
+        lr = exact(self.settings.lr / (1.0 + self.settings.decay * len(self.mistakes)))
         mistakes = 0
         for i in mg.randperm(len(self.x)).numpy():
             x = self.x[i]
@@ -176,10 +185,10 @@ class PerceptronTraining(Training):
                 change = lr * error[:, None] * x
                 self.w = self.w + change
                 self.lag += self.steps * change
-                self.rates.append(lr)
                 mistakes += 1
                 if len(self.w) == 1:
-                    self.path.append(self.w)
+                    self.rates.append(lr)
+                    self.visited.append(self.w)
             self.steps += 1
             progress.update(1)
         self.mistakes.append(mistakes)
@@ -214,6 +223,8 @@ class PerceptronTraining(Training):
         super().load_state_dict(state)
         for name in _LEARNED:
             setattr(self, name, state[name])
+        module = module_of(self.x)
+        self.w, self.lag = module.asarray(self.w), module.asarray(self.lag)
 
     def pictures(self, folder: Path, history: list[dict[str, Any]]) -> None:
         if len(self.w) == 1:
@@ -227,7 +238,7 @@ class PerceptronTraining(Training):
         pictures.weights(tiles, title, folder / "weights.png", self.classes)
 
 
-_LEARNED = ("w", "lag", "steps", "mistakes", "rates", "path")
+_LEARNED = ("w", "lag", "steps", "mistakes", "rates", "visited")
 
 
 def draw_plane(training: PerceptronTraining, path: Path) -> None:
@@ -251,7 +262,7 @@ def draw_plane(training: PerceptronTraining, path: Path) -> None:
         return
     made = pictures.figure(8.6, 3.9)
     left, right = pictures.grid(made, 1, 2)[0]
-    path_of_w = [to_host(w)[0] for w in training.path[1:]]  # the first is zero, and no line
+    path_of_w = [to_host(w)[0] for w in training.visited[1:]]  # the first is zero, and no line
     colours = matplotlib.colormaps["cividis_r"](np.linspace(0.1, 1.0, len(path_of_w)))
     for i, (w, colour) in enumerate(zip(path_of_w, colours, strict=True)):
         last = i == len(path_of_w) - 1

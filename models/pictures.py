@@ -226,7 +226,7 @@ def truth_table_points(axes: Axes, x: np.ndarray, y: np.ndarray) -> None:
     axes.set_ylabel("$x_2$")
 
 
-def line(axes: Axes, w: Sequence[float], b: float, **style: Any) -> None:
+def line(axes: Axes, w: Sequence[float] | np.ndarray, b: float, **style: Any) -> None:
     """The line w₁ x₁ + w₂ x₂ + b = 0, where it crosses the square; nothing where w is zero."""
     low, high = SQUARE
     if abs(w[1]) >= abs(w[0]) and w[1]:

@@ -28,7 +28,7 @@ _STATE = "state"  # the entry of a checkpoint that holds everything but arrays, 
 
 
 class RunError(Exception):
-    """A run folder cannot be made or used; the message says why and how to go on."""
+    """A run cannot be started or gone on with; the message says why."""
 
 
 class Run:
@@ -45,8 +45,8 @@ class Run:
             path = next(Path(name) for name in names if not Path(name).exists())
         if path.exists():
             raise RunError(
-                f"--out: {path} exists already; go on with it by `python -m models resume {path}`, "
-                "or name another folder"
+                f"--out: {path} exists already; name another folder, or go on with the run that is "
+                f"there by `python -m models resume {path}`"
             )
         try:
             (path / "pictures").mkdir(parents=True)
