@@ -232,6 +232,7 @@ X, W = mg.ones((2, 3, 8, 8)), mg.ones((4, 3, 3, 3))
         (lambda: F.conv2d(X, W[0]), ValueError, "conv2d: weight wants 4 dimensions"),
         (lambda: F.conv2d(X.to("float64"), W), TypeError, "conv2d: all tensors want one dtype"),
         (lambda: F.conv2d(X.to("int64"), W), TypeError, "conv2d: input wants a floating dtype"),
+        (lambda: F.batch_norm(X, None, None, 1.0), TypeError, "batch_norm: weight wants a Tensor"),
         (lambda: F.conv_transpose2d(X, W), ValueError, "conv_transpose2d: weight wants 4 input"),
         (lambda: F.conv_transpose2d(X, W[:3], output_padding=1), ValueError, "output_padding"),
         (lambda: F.fold(mg.ones((1, 8, 5)), (3, 3), 2), ValueError, "fold: input wants shape"),
