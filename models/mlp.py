@@ -137,7 +137,8 @@ def draw_hidden_space(network: MLP, table: TensorDataset, path: Path) -> None:
             ha="right" if point[0] > 0.0 else "left",
             va="top" if point[1] > 0.0 else "bottom",
         )
-    left.set_title("Among the inputs XOR takes two lines (dotted: $h_1 = 0$, $h_2 = 0$)")
+    left.set_title("Among the inputs XOR takes two lines")
+    left.set_xlabel("$x_1$ (dotted: $h_1 = 0$ and $h_2 = 0$)")
     right.set(xlim=(-1.25, 1.25), ylim=(-1.25, 1.25), xticks=(-1, 0, 1), yticks=(-1, 0, 1))
     right.set(xlabel="$h_1$", ylabel="$h_2$")
     right.set_title("Among the hidden units it takes one")
