@@ -390,13 +390,13 @@ class Tensor(Node):
         """See `minigrad.mean`."""
         return reduce.mean(self, axis, keepdims)
 
-    def var(self, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
+    def var(self, axis: Any = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
         """See `minigrad.var`."""
-        return reduce.var(self, axis=axis, ddof=ddof, keepdims=keepdims)
+        return reduce.var(self, axis=axis, keepdims=keepdims, ddof=ddof)
 
-    def std(self, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> Tensor:
+    def std(self, axis: Any = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
         """See `minigrad.std`."""
-        return reduce.std(self, axis=axis, ddof=ddof, keepdims=keepdims)
+        return reduce.std(self, axis=axis, keepdims=keepdims, ddof=ddof)
 
     def prod(self, axis: Any = None, keepdims: bool = False) -> Tensor:
         """See `minigrad.prod`."""

@@ -377,6 +377,15 @@ def test_what_a_hook_returns_is_checked():
     np.testing.assert_array_equal(x.grad.array, [5.0, 6.0])
 
 
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_a_hook_records_where_the_pass_does(create_graph):
+    x = leaf(1.0)
+    seen = []
+    x.register_hook(lambda g: seen.append((is_grad_enabled(), g.is_leaf)))
+    mg.grad(x * x, x, np.ones(1), create_graph=create_graph)
+    assert seen == [(create_graph, not create_graph)]
+
+
 def test_a_hook_may_be_differentiated():
     x = leaf(3.0)
     x.register_hook(lambda g: g * g)

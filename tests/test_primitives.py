@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 import minigrad.ops
+from minigrad import core
 from minigrad.core import registry
 from tests.oracles import (
     central_difference,
@@ -134,8 +135,12 @@ def test_float32_stays_float32(name, data, seed):
     y = f(*[leaf(x) for x in narrow])
     assert y.dtype == np.float32
     v = cotangent_for(name, call, seed).astype(np.float32)
-    found, _ = gradients(f, narrow, v)
-    recorded, _ = gradients(f, narrow, v, create_graph=True)
+    raw = []  # what the rules return, before the engine casts it
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(core, "on_rule", lambda node, i, d: raw.append(d.dtype))
+        found, _ = gradients(f, narrow, v)
+        recorded, _ = gradients(f, narrow, v, create_graph=True)
+    assert set(raw) <= {np.dtype("float32")}
     wide, _ = gradients(f, [x.astype(np.float64) if i in differentiable(narrow) else x
                             for i, x in enumerate(narrow)], v.astype(np.float64))  # fmt: skip
     for g, h, exact in zip(found, recorded, wide, strict=True):

@@ -31,7 +31,8 @@ def test_values(name, axis, keepdims):
     x = np.random.default_rng(0).standard_normal((2, 3, 4))
     expected = getattr(np, name)(x, axis=axis, keepdims=keepdims)
     agree(getattr(mg, name)(mg.tensor(x), axis=axis, keepdims=keepdims), expected, 1e-12)
-    agree(getattr(mg.tensor(x), name)(axis=axis, keepdims=keepdims), expected, 1e-12)
+    agree(getattr(mg, name)(mg.tensor(x), axis, keepdims), expected, 1e-12)
+    agree(getattr(mg.tensor(x), name)(axis, keepdims), expected, 1e-12)
     agree(getattr(np, name)(mg.tensor(x), axis=axis, keepdims=keepdims), expected, 1e-12)
     agree(getattr(np, name)(mg.tensor(x), axis), getattr(np, name)(x, axis), 1e-12)
 

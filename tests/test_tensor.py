@@ -254,10 +254,11 @@ def test_methods_are_the_functions():
     x = np.random.default_rng(0).standard_normal((3, 3))
     t = mg.tensor(x)
     for name, args in {
-        "sum": (0,), "mean": (1,), "var": (0, 1), "std": (0, 1), "prod": (0,), "max": (1,),
-        "min": (1,), "argmax": (1,), "argmin": (1,), "cumsum": (1,), "clip": (-0.5, 0.5),
-        "reshape": (9, 1), "ravel": (), "transpose": (1, 0), "swapaxes": (0, 1), "squeeze": (),
-        "repeat": (2, 0), "take": ([0, 2], 1), "diagonal": (1,), "trace": (1,),
+        "sum": (0,), "mean": (1,), "var": (0, True, 1), "std": (0, True, 1), "prod": (0,),
+        "max": (1,), "min": (1,), "argmax": (1,), "argmin": (1,), "cumsum": (1,),
+        "clip": (-0.5, 0.5), "reshape": (9, 1), "ravel": (), "transpose": (1, 0),
+        "swapaxes": (0, 1), "squeeze": (), "repeat": (2, 0), "take": ([0, 2], 1),
+        "diagonal": (1,), "trace": (1,),
     }.items():  # fmt: skip
         function, method = getattr(mg, name), getattr(t, name)
         y = function(t, args) if name in ("reshape", "transpose") else function(t, *args)

@@ -46,12 +46,12 @@ def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 @primitive
-def var(x, *, axis=None, ddof=0, keepdims=False):
+def var(x, *, axis=None, keepdims=False, ddof=0):
     """Σ (x − mean)² / (n − ddof) over the axes: ddof=0 the variance, 1 its unbiased estimate."""
     return x.var(axis=axis, ddof=ddof, keepdims=keepdims)
 
 
-def _var_vjp(g, y, x, *, axis, ddof, keepdims):
+def _var_vjp(g, y, x, *, axis, keepdims, ddof):
     scale = 2.0 / (_count(x, axis) - ddof) if _count(x, axis) != ddof else math.nan
     return _restore(g, x, axis) * ((x - mean(x, axis, keepdims=True)) * scale)
 
@@ -60,12 +60,12 @@ var.vjps(_var_vjp)
 
 
 @primitive
-def std(x, *, axis=None, ddof=0, keepdims=False):
+def std(x, *, axis=None, keepdims=False, ddof=0):
     """√var over the axes; the gradient at standard deviation 0 is 0."""
     return x.std(axis=axis, ddof=ddof, keepdims=keepdims)
 
 
-def _std_vjp(g, y, x, *, axis, ddof, keepdims):
+def _std_vjp(g, y, x, *, axis, keepdims, ddof):
     scale = 1.0 / (_count(x, axis) - ddof) if _count(x, axis) != ddof else math.nan
     slope = _restore(g / where(y == 0.0, 1.0, y), x, axis)
     return slope * ((x - mean(x, axis, keepdims=True)) * scale)
