@@ -133,8 +133,7 @@ def draw_truth_tables(network: Logic, path: Path) -> None:
     for i, name in enumerate(TRUTH_TABLES):
         _draw_table(upper[i], name, values[:, i])
         axes = lower[i]
-        gate = network.gate(name)
-        pictures.regions(axes, lambda p, gate=gate: gate(mg.tensor(p)).numpy())  # type: ignore[misc]
+        pictures.regions(axes, network.gate(name))
         pictures.truth_table_points(axes, x.numpy(), values[:, i])
         for line in ("or", "nand") if name == "xor" else (name,):
             weight, threshold = WEIGHTS_AND_THRESHOLDS[line]

@@ -268,7 +268,7 @@ def draw_plane(training: PerceptronTraining, path: Path) -> None:
         last = i == len(path_of_w) - 1
         pictures.line(left, [*w[:-1], 0.0][:2], w[-1], color=colour, linewidth=2.5 if last else 1.0)
     inputs = len(training.w[0]) - 1
-    pictures.regions(left, lambda p: training.network.classify(mg.tensor(p[:, :inputs])).numpy())
+    pictures.regions(left, lambda p: training.network.classify(p[:, :inputs]))
     pictures.truth_table_points(left, x, y)
     left.set_title("The boundary after each mistake, light to dark")
     if inputs == 1:

@@ -16,7 +16,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
+import minigrad as mg
+from minigrad.backend import current_backend
 from minigrad.data import TensorDataset
+from minigrad.tensor import Tensor
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
 SIGNED = "PuOr"  # for weights: one hue a sign, white is zero
@@ -76,7 +79,7 @@ def curves(history: list[dict[str, Any]], path: Path) -> None:
         axes.grid(alpha=0.3)
         if min(values) > 0.0:
             axes.set_yscale("log")
-            axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 3.0, 5.0)))
             axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
             axes.yaxis.set_minor_locator(NullLocator())
     save(made, path)
@@ -134,7 +137,7 @@ def confident_mistakes(
     columns = 8
     rows = -(-len(worst) // columns)
     title = f"The surest of {len(wrong)} mistakes: taken for what ({unit}), and really what"
-    made = figure(9.0, 0.5 + 1.5 * rows, title)
+    made = figure(9.0, 0.4 + 1.4 * rows, title)
     panels = grid(made, rows, columns).ravel()
     for axes in panels:
         axes.set_axis_off()
@@ -235,28 +238,26 @@ def line(axes: Axes, w: Sequence[float] | np.ndarray, b: float, **style: Any) ->
         axes.plot([-(w[1] * y + b) / w[0] for y in (low, high)], (low, high), **style)
 
 
-def _over(
-    square: tuple[float, float], function: Callable[[np.ndarray], np.ndarray], n: int
-) -> np.ndarray:
+def _over(square: tuple[float, float], function: Callable[[Tensor], Tensor], n: int) -> np.ndarray:
     """The values of a function of points (m, 2) on an n × n lattice over a square."""
     ticks = np.linspace(*square, n, dtype="float32")
     first, second = np.meshgrid(ticks, ticks)
     points = np.stack([first.ravel(), second.ravel()], axis=1)
-    return np.asarray(function(points)).reshape(n, n)
+    with mg.no_grad():
+        return function(Tensor(points).to(current_backend())).numpy().reshape(n, n)
 
 
-def regions(axes: Axes, function: Callable[[np.ndarray], np.ndarray]) -> None:
+def regions(axes: Axes, function: Callable[[Tensor], Tensor]) -> None:
     """Shade the part of the square where a function of points (m, 2) is 1, not where it is 0."""
     values = _over(SQUARE, function, 401)
     axes.imshow(values, cmap="Blues", vmin=0, vmax=4, origin="lower", extent=SQUARE * 2)
 
 
-def surface(
-    axes: Axes, square: tuple[float, float], function: Callable[[np.ndarray], np.ndarray]
-) -> Any:
+def surface(axes: Axes, square: tuple[float, float], function: Callable[[Tensor], Tensor]) -> Any:
     """Colour a square by a function of points (m, 2) between 0 and 1; ½ is drawn as a line."""
     values = _over(square, function, 121)
     style: dict[str, Any] = {"origin": "lower", "extent": square * 2}
     shade = axes.imshow(values, cmap="PuOr", vmin=0, vmax=1, alpha=0.6, **style)
-    axes.contour(values, [0.5], colors="k", linewidths=1.5, **style)
+    if values.min() < 0.5 < values.max():
+        axes.contour(values, [0.5], colors="k", linewidths=1.5, **style)
     return shade

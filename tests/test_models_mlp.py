@@ -92,6 +92,14 @@ def test_xor_is_learned_and_its_hidden_space_separable(tmp_path):
     assert (tmp_path / "hidden.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize("hidden", [2, 3])
+def test_an_untrained_network_and_one_of_more_units_are_drawn_too(hidden, tmp_path):
+    training = training_on("xor", hidden=hidden)
+    training.network.second.bias.overwrite(np.array([9.0, -9.0]))  # never ½
+    draw_hidden_space(training.network, training.test, tmp_path / "hidden.png")
+    assert (tmp_path / "hidden.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_digits_are_learned():
     training = training_on("digits", epochs=20)
     for _ in range(20):
