@@ -149,7 +149,7 @@ def _name_points(axes: Axes, h: np.ndarray, x: np.ndarray) -> None:
         inside = [-6.0 if value > 0.0 else 6.0 for value in point]
         axes.annotate(
             "\n".join(f"({row[0]:g}, {row[1]:g})" for row in rows),
-            point,
+            tuple(point),
             xytext=(2.0 * inside[0], inside[1]),
             textcoords="offset points",
             ha="right" if point[0] > 0.0 else "left",
