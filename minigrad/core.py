@@ -422,6 +422,11 @@ def _apply_rules(
             continue
         if on_rule is not None:
             on_rule(node, i, d)
+        if not hasattr(d, "shape"):
+            raise TypeError(
+                f"{made_by.name}: the rule of argument {i} wants to return an array, got "
+                f"{type(d).__name__}"
+            )
         # The only place where broadcasting is undone and mixed precision put right.
         if d.shape != arg.shape:
             d = sum_to(d, shape=arg.shape)
@@ -494,6 +499,16 @@ def pull_back(
     return [(node, make_node(node.kind, xp(node.array).asarray(g))) for node, g in found]
 
 
+def _nodes(argument: str, values: Any) -> list[Node]:
+    """One node or an iterable of nodes as a list."""
+    several = isinstance(values, Iterable) and not isinstance(values, Node) and not is_array(values)
+    nodes = list(values) if several else [values]
+    for node in nodes:
+        if not isinstance(node, Node):
+            raise TypeError(f"grad: {argument} wants Tensors, got {type(node).__name__}")
+    return nodes
+
+
 def grad(
     outputs: Any,
     inputs: Any,
@@ -507,8 +522,8 @@ def grad(
     Computes Σ ⟨grad_output, ∂output/∂input⟩ for each input and touches no ``.grad``.
 
     Args:
-        outputs: a Tensor or a sequence of them.
-        inputs: a Tensor or a sequence of them; leaves or intermediate results.
+        outputs: a Tensor or several.
+        inputs: a Tensor or several (``network.parameters()``); leaves or intermediate results.
         grad_outputs: the cotangents, shaped as the outputs; 1 for scalars where None.
         create_graph: record the backward pass, so that the result can be differentiated again.
         retain_graph: keep the graph for another pass; as `create_graph` where None.
@@ -521,16 +536,11 @@ def grad(
         RuntimeError: an output or input requires no gradient, an output is not a scalar and has no
             grad_output, an input is unused, or the graph was freed.
     """
-    roots = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
-    targets = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
+    roots, targets = _nodes("outputs", outputs), _nodes("inputs", inputs)
     if grad_outputs is None:
         grad_outputs = [None] * len(roots)
     elif isinstance(grad_outputs, Node) or is_array(grad_outputs):
         grad_outputs = [grad_outputs]
-    for name, nodes in (("outputs", roots), ("inputs", targets)):
-        for node in nodes:
-            if not isinstance(node, Node):
-                raise TypeError(f"grad: {name} wants Tensors, got {type(node).__name__}")
     if len(grad_outputs) != len(roots):
         raise ValueError(f"grad: got {len(grad_outputs)} grad_outputs for {len(roots)} outputs")
     for i, node in enumerate(targets):

@@ -290,6 +290,12 @@ def test_grad_of_several_outputs():
     np.testing.assert_array_equal(mg.grad([y, y], [x, x])[1].array, [2.0, 2.0])
 
 
+def test_grad_takes_any_iterable():
+    a, b = leaf(2.0), leaf(3.0)
+    found = mg.grad((a * b).sum(), (x for x in (a, b)))
+    assert [g.item() for g in found] == [3.0, 2.0]
+
+
 def test_grad_of_an_input_that_is_the_output():
     x = leaf(1.0)
     assert mg.grad(x, x)[0].item() == 1.0
@@ -584,6 +590,16 @@ def test_a_missing_rule_is_named():
     assert y.item() == 2.0
     with pytest.raises(NotImplementedError, match="unfinished: has no rule yet"):
         y.backward(np.ones(1))
+
+
+def test_a_rule_that_returns_a_number_is_named():
+    @mg.primitive
+    def constant(x):
+        return x * 0.0 + 1.0
+
+    constant.vjps(lambda g, y, x: 0.0)
+    with pytest.raises(TypeError, match="constant: the rule of argument 0 wants to return an arr"):
+        constant(leaf(1.0)).backward(np.ones(1))
 
 
 def test_errors_of_a_forward_name_the_primitive():
