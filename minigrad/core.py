@@ -315,11 +315,11 @@ def _history(roots: Iterable[Node], targets: set[int] | None) -> list[Node]:
     stack = list(roots)
     while stack:
         node = stack.pop()
-        if id(node) in seen or not node.tracked:
+        if id(node) in seen:
             continue
         seen[id(node)] = node
         if node.args is not None:
-            stack.extend(arg for arg in node.args if isinstance(arg, Node))
+            stack += [arg for arg in node.args if isinstance(arg, Node) and arg.tracked]
         elif targets is None or id(node) not in targets:
             raise RuntimeError(
                 f"backward: the graph behind this {node.primitive} result was already freed by an "
@@ -375,9 +375,10 @@ def backward_pass(
             continue
         if node.hooks:
             g = _run_hooks(node, g, create_graph)
-        if (node.is_leaf or node.retains_grad) if ids is None else id(node) in ids:
+        is_leaf = node.primitive is None
+        if (is_leaf or node.retains_grad) if ids is None else id(node) in ids:
             found.append((node, g))
-        if node.primitive is None or node.args is None:
+        if is_leaf or node.args is None:
             continue
         for arg, d in _apply_rules(node, g, between, create_graph):
             accumulate(arg, d)
@@ -391,46 +392,50 @@ def _apply_rules(
     node: Node, g: Any, between: set[int], create_graph: bool
 ) -> Iterable[tuple[Node, Any]]:
     """The gradients that a node passes on: pairs (argument, gradient in its shape and dtype)."""
-    made_by, nodes, params = node.primitive, node.args, node.params
-    assert made_by is not None
-    assert nodes is not None
-    if create_graph:
-        y, args = node, nodes
-        if made_by.keeps:
-            params = {**params, "keep": None}
-    else:
-        y = node.array
-        args = tuple([arg.array if isinstance(arg, Node) else arg for arg in nodes])
+    made_by: Any = node.primitive
+    nodes: Any = node.args
+    params = node.params
+    args: list[Any] = []
+    wanted = []
     for arg in nodes:
-        if isinstance(arg, Node) and arg.birth > node.birth:
+        if not isinstance(arg, Node):
+            args.append(arg)
+            wanted.append(False)
+            continue
+        if arg.birth > node.birth:
             raise RuntimeError(
                 f"backward: an argument of {made_by.name} (shape {arg.shape}) was overwritten in "
                 "place, by an optimizer step or a load, since its use; run the forward pass again"
             )
-    wanted = [isinstance(arg, Node) and id(arg) in between for arg in nodes]
-    if not made_by.rules and made_by.joint is None:
-        raise NotImplementedError(f"{made_by.name}: has no rule yet; give it one with .vjps(...)")
+        args.append(arg if create_graph else arg.array)
+        wanted.append(id(arg) in between)
+    y = node if create_graph else node.array
+    if create_graph and made_by.keeps:
+        params = {**params, "keep": None}
     if made_by.joint is not None:
         gradients = made_by.joint(wanted, g, y, *args, **params)
-    else:
+    elif made_by.rules:
         gradients = [
             rule(g, y, *args, **params) if wants and rule is not None else None
             for wants, rule in zip(wanted, made_by.rules, strict=True)
         ]
-    for i, (arg, d) in enumerate(zip(nodes, gradients, strict=True)):
+    else:
+        raise NotImplementedError(f"{made_by.name}: has no rule yet; give it one with .vjps(...)")
+    for i, d in enumerate(gradients):
         if d is None or not wanted[i]:
             continue
-        if on_rule is not None:
-            on_rule(node, i, d)
         if not hasattr(d, "shape"):
             raise TypeError(
                 f"{made_by.name}: the rule of argument {i} wants to return an array, got "
                 f"{type(d).__name__}"
             )
+        if on_rule is not None:
+            on_rule(node, i, d)
         # The only place where broadcasting is undone and mixed precision put right.
-        if d.shape != arg.shape:
+        arg = nodes[i]
+        if d.shape != arg.array.shape:
             d = sum_to(d, shape=arg.shape)
-        if d.dtype != arg.dtype:
+        if d.dtype != arg.array.dtype:
             d = astype(d, dtype=arg.dtype)
         yield arg, d
 
