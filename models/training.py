@@ -188,7 +188,10 @@ def _save(training: Training, run: Run, history: list[dict[str, Any]]) -> None:
 
 
 def restore(training: Training, run: Run) -> list[dict[str, Any]]:
-    """Put training where the run's checkpoint was written; returns the history so far."""
+    """Put training where the run's checkpoint was written; returns the history so far.
+
+    From there the host takes the same steps to the last bit, given the same BLAS and as many threads.
+    """
     state = run.read_checkpoint()
     training.load_state_dict(state["training"])
     training.finished = state["finished"]
