@@ -190,7 +190,7 @@ def _save(training: Training, run: Run, history: list[dict[str, Any]]) -> None:
 def restore(training: Training, run: Run) -> list[dict[str, Any]]:
     """Put training where the run's checkpoint was written; returns the history so far.
 
-    From there the host takes the same steps to the last bit, given the same BLAS and as many threads.
+    From there the host takes the same steps to the last bit, if BLAS and its threads are the same.
     """
     state = run.read_checkpoint()
     training.load_state_dict(state["training"])
