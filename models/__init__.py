@@ -8,3 +8,11 @@ loop), `run` (the folder a run leaves behind) and `pictures`.
     python -m models list
     python -m models train lenet --dataset digits
 """
+
+from importlib.util import find_spec
+
+_missing = [name for name in ("matplotlib", "safetensors", "tqdm") if find_spec(name) is None]
+if _missing:
+    raise ImportError(
+        f"models: needs {', '.join(_missing)}; in the checkout say pip install '.[models]'"
+    )
