@@ -66,6 +66,25 @@ class Node:
     retains_grad: bool
     origin: str | None  # the line of the user's program that made it, under detect_anomaly
 
+    def __init__(
+        self,
+        array: Array,
+        tracked: bool = False,
+        primitive: Primitive | None = None,
+        args: tuple | None = (),
+        params: dict[str, Any] | None = None,
+    ) -> None:
+        self.array = array
+        self.tracked = tracked
+        self.grad = None
+        self.primitive = primitive
+        self.args = args
+        self.params = params or {}
+        self.birth = _birth()
+        self.hooks = None
+        self.retains_grad = False
+        self.origin = None
+
     @property
     def shape(self) -> tuple[int, ...]:
         """Lengths of the axes."""
@@ -116,26 +135,10 @@ class Node:
         self.birth = _birth()
 
 
-def make_node(
-    kind: type[Node],
-    array: Array,
-    tracked: bool = False,
-    primitive: Primitive | None = None,
-    args: tuple | None = (),
-    params: dict[str, Any] | None = None,
-) -> Any:
-    """A node of class `kind` around an array, without the checks of the class's constructor."""
+def make_node(kind: type[Node], *parts: Any) -> Any:
+    """A node of class `kind` from the arguments of `Node`, without the checks of `kind` itself."""
     node = kind.__new__(kind)
-    node.array = array
-    node.tracked = tracked
-    node.grad = None
-    node.primitive = primitive
-    node.args = args
-    node.params = params or {}
-    node.birth = _birth()
-    node.hooks = None
-    node.retains_grad = False
-    node.origin = None
+    Node.__init__(node, *parts)
     return node
 
 

@@ -72,10 +72,7 @@ class Tensor(Node):
             array = np.asarray(array)
         if array.dtype.kind not in "fiub":
             raise TypeError(f"Tensor: array wants floats, ints or bools, got {array.dtype}")
-        blank = make_node(Node, array)
-        for name in Node.__slots__:
-            if name != "__weakref__":
-                setattr(self, name, getattr(blank, name))
+        super().__init__(array)
         if requires_grad:
             self.requires_grad = True
 
