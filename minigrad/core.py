@@ -324,8 +324,9 @@ def _history(roots: Iterable[Node], targets: set[int] | None) -> list[Node]:
         if node.args is not None:
             stack += [arg for arg in node.args if isinstance(arg, Node) and arg.tracked]
         elif targets is None or id(node) not in targets:
+            made_by: Any = node.primitive
             raise RuntimeError(
-                f"backward: the graph behind this {node.primitive} result was already freed by an "
+                f"backward: the graph behind this result of {made_by.name} was already freed by an "
                 "earlier backward(); pass retain_graph=True to the earlier call"
             )
     nodes = sorted(seen.values(), key=operator.attrgetter("birth"))
