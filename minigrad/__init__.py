@@ -19,7 +19,7 @@ from minigrad.backend import (
     use_backend,
 )
 from minigrad.calculus import checkpoint, hessian, hvp, jacobian, jvp, vjp
-from minigrad.core import enable_grad, grad, is_grad_enabled, no_grad, primitive
+from minigrad.core import grad, primitive
 from minigrad.creation import (
     arange,
     as_tensor,
@@ -129,6 +129,7 @@ from minigrad.ops.shape import (
     triu,
 )
 from minigrad.ops.shape import join as concatenate
+from minigrad.recording import enable_grad, is_grad_enabled, no_grad
 from minigrad.serialize import load, save
 from minigrad.tensor import Tensor
 

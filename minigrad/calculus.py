@@ -15,13 +15,12 @@ from minigrad.core import (
     Node,
     Primitive,
     broadcast_to,
-    enable_grad,
     grad,
-    is_grad_enabled,
     make_node,
 )
 from minigrad.creation import as_tensor, zeros_like
 from minigrad.ops.shape import reshape, stack
+from minigrad.recording import enable_grad, is_grad_enabled
 from minigrad.tensor import Tensor
 
 

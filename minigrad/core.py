@@ -18,16 +18,14 @@ import functools
 import inspect
 import operator
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ContextDecorator
-from contextvars import ContextVar, Token
 from itertools import count
 from typing import Any
 
 import numpy as np
 
 from minigrad.backend import Array, backend_of, is_array, xp
+from minigrad.recording import recording
 
-_recording: ContextVar[bool] = ContextVar("minigrad_recording", default=True)
 _birth = count().__next__
 
 
@@ -211,7 +209,7 @@ class Primitive:
                 arrays.append(arg)
         if first is None:
             return self.forward(*arrays, **params)
-        tracked = tracked and _recording.get()
+        tracked = tracked and recording.get()
         if tracked and self.keeps:
             params["keep"] = {}
         try:
@@ -498,11 +496,11 @@ def pull_back(
             cotangents.append(g if isinstance(g, Node) else make_node(root.kind, g))
         else:
             cotangents.append(g.array if isinstance(g, Node) else g)
-    token = _recording.set(create_graph)
+    token = recording.set(create_graph)
     try:
         found = backward_pass(roots, cotangents, targets, create_graph, retain_graph)
     finally:
-        _recording.reset(token)
+        recording.reset(token)
     if create_graph:
         return found
     return [(node, make_node(node.kind, xp(node.array).asarray(g))) for node, g in found]
@@ -564,54 +562,6 @@ def grad(
                 f"grad: the outputs do not depend on inputs[{i}]; allow_unused=True returns None"
             )
     return tuple(by_id.get(id(node)) for node in targets)
-
-
-# ---------------------------------------------------------------------------------------------
-# Recording
-# ---------------------------------------------------------------------------------------------
-
-
-def is_grad_enabled() -> bool:
-    """Whether operations are recorded here and now (per thread)."""
-    return _recording.get()
-
-
-class _Recording(ContextDecorator):
-    """Switches recording on or off inside a block or a decorated function."""
-
-    enabled: bool
-
-    def __init__(self) -> None:
-        self._tokens: list[Token[bool]] = []
-
-    def __call__(self, function: Any) -> Any:
-        if inspect.isgeneratorfunction(function):
-            raise TypeError(
-                f"{type(self).__name__}: cannot decorate the generator {function.__name__}; "
-                f"use 'with {type(self).__name__}():' inside it"
-            )
-        return super().__call__(function)
-
-    def _recreate_cm(self) -> _Recording:
-        return type(self)()
-
-    def __enter__(self) -> None:
-        self._tokens.append(_recording.set(self.enabled))
-
-    def __exit__(self, *exception: object) -> None:
-        _recording.reset(self._tokens.pop())
-
-
-class no_grad(_Recording):  # noqa: N801, a context manager in PyTorch's spelling
-    """Record nothing: ``with no_grad():`` or ``@no_grad()``."""
-
-    enabled = False
-
-
-class enable_grad(_Recording):  # noqa: N801
-    """Record again inside a `no_grad` block: ``with enable_grad():`` or ``@enable_grad()``."""
-
-    enabled = True
 
 
 # ---------------------------------------------------------------------------------------------

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from minigrad.backend import backend_of
-from minigrad.core import enable_grad, grad
+from minigrad.core import grad
 from minigrad.creation import as_tensor
+from minigrad.recording import enable_grad
 from minigrad.tensor import Tensor
 
 

@@ -14,8 +14,9 @@ import numpy as np
 
 from minigrad import backend as _backend
 from minigrad.backend import Array, Backend, backend_of, is_array, to_host
-from minigrad.core import Node, astype, make_node, no_grad, pull_back
+from minigrad.core import Node, astype, make_node, pull_back
 from minigrad.ops import elementwise, indexing, linalg, reduce, shape
+from minigrad.recording import no_grad
 
 _hook_numbers = count()
 

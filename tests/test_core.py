@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minigrad as mg
-from minigrad.core import is_grad_enabled, registry
+from minigrad.core import registry
+from minigrad.recording import is_grad_enabled
 
 
 def leaf(*values, dtype="float64"):

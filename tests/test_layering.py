@@ -12,6 +12,7 @@ ROOT = Path(__file__).parent.parent
 # that begins its own; `minigrad` itself is the page of public names.
 ROOMS = [
     ["minigrad.backend"],
+    ["minigrad.recording"],
     ["minigrad.core"],
     ["minigrad.ops"],
     ["minigrad.tensor"],

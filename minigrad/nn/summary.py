@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from minigrad.backend import current_backend, default_dtype
-from minigrad.core import module_of, no_grad
+from minigrad.core import module_of
 from minigrad.nn.conv import _Conv, _ConvTranspose
 from minigrad.nn.linear import Linear
 from minigrad.nn.module import Module
 from minigrad.nn.recurrent import _Cell, _Recurrent
 from minigrad.ops.shape import integers
+from minigrad.recording import no_grad
 from minigrad.tensor import Tensor
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from minigrad.core import no_grad
 from minigrad.creation import zeros
 from minigrad.ops.elementwise import clip
 from minigrad.ops.reduce import norm
 from minigrad.ops.shape import ravel, stack
+from minigrad.recording import no_grad
 from minigrad.tensor import Tensor
 
 

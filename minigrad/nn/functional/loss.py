@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.backend import Array
-from minigrad.core import module_of, no_grad
+from minigrad.core import module_of
 from minigrad.nn.functional.activation import log_softmax
 from minigrad.nn.functional.checks import same_dtype
 from minigrad.nn.functional.sparse import check_range, integer_array
@@ -21,6 +21,7 @@ from minigrad.ops.elementwise import abs, clip, exp, log, square, where
 from minigrad.ops.loss import sigmoid_cross_entropy, softmax_cross_entropy
 from minigrad.ops.reduce import mean, sum
 from minigrad.ops.shape import expand_dims, moveaxis, reshape
+from minigrad.recording import no_grad
 from minigrad.tensor import Tensor
 
 REDUCTIONS = ("mean", "sum", "none")
