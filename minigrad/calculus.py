@@ -11,13 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from minigrad.backend import host_generator, seeded
-from minigrad.core import (
-    Node,
-    Primitive,
-    broadcast_to,
-    grad,
-    make_node,
-)
+from minigrad.core import Node, Primitive, broadcast_to, grad, make_node, next_birth
 from minigrad.creation import as_tensor, zeros_like
 from minigrad.ops.shape import reshape, stack
 from minigrad.recording import enable_grad, is_grad_enabled
@@ -139,8 +133,9 @@ def hvp(f: Callable, x: Any, v: Any) -> Tensor:
     return pullback(v)[0]
 
 
-def _leaves(y: Node) -> Iterable[Node]:
-    """The leaves behind y that want a gradient."""
+def _made_before(y: Node, birth: int) -> Iterable[Node]:
+    """The nodes older than `birth` that y was computed from and that want a gradient, the nearest
+    ones: what a function used without taking it as an argument."""
     seen: set[int] = set()
     stack_ = [y]
     while stack_:
@@ -148,18 +143,19 @@ def _leaves(y: Node) -> Iterable[Node]:
         if id(node) in seen or not node.tracked:
             continue
         seen.add(id(node))
-        if node.is_leaf:
+        if node.birth < birth:
             yield node
-        stack_.extend(arg for arg in node.args or () if isinstance(arg, Node))
+        else:
+            stack_.extend(arg for arg in node.args or () if isinstance(arg, Node))
 
 
 def checkpoint(f: Callable, *x: Any) -> Tensor:
     """f(*x), keeping none of its intermediate results: the backward pass computes them again.
 
     Memory falls from all of f's intermediate results to its arguments, for one more forward pass.
-    Random numbers drawn in f (dropout) are the same both times. Parameters that f uses without
-    taking them as arguments receive their gradients too. f is expected to return one Tensor and to
-    change nothing; running statistics that it updates would be updated twice.
+    Random numbers drawn in f (dropout) are the same both times. Parameters and other Tensors that
+    f uses without taking them as arguments receive their gradients too. f is expected to return
+    one Tensor and to change nothing; running statistics that it updates would be updated twice.
 
     Source: Chen et al., "Training deep nets with sublinear memory cost" (2016).
     """
@@ -186,17 +182,18 @@ def checkpoint(f: Callable, *x: Any) -> Tensor:
                 values = [Tensor(a, wants) for a, wants in zip(inputs, tracked, strict=True)]
                 g = make_node(Tensor, g)
             again = run(values)
-            targets = [t for t, wants in zip([*values, *parameters], wanted, strict=True) if wants]
+            targets = [t for t, wants in zip([*values, *others], wanted, strict=True) if wants]
             found = iter(grad(again, targets, g, create_graph=nested, allow_unused=True))
         gradients = [next(found) if wants else None for wants in wanted]
         return gradients if nested else [d if d is None else d.array for d in gradients]
 
-    # Run once with recording on, to learn which parameters f uses; then let that graph go.
+    # Run once with recording on, to learn what else f uses; then let that graph go.
     first = [Tensor(t.array, t.tracked) for t in given]
+    start = next_birth()
     y = run(first)
     if not y.tracked:
         return y
-    parameters = [leaf for leaf in _leaves(y) if all(leaf is not t for t in first)]
-    again = Primitive(recompute)
-    again.vjp_all(pull)
-    return make_node(Tensor, y.array, True, again, (*given, *parameters))
+    others = [node for node in _made_before(y, start) if all(node is not t for t in first)]
+    rerun = Primitive(recompute)
+    rerun.vjp_all(pull)
+    return make_node(Tensor, y.array, True, rerun, (*given, *others))

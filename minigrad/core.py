@@ -26,7 +26,7 @@ import numpy as np
 from minigrad.backend import Array, backend_of, is_array, xp
 from minigrad.recording import recording
 
-_birth = count().__next__
+next_birth = count().__next__
 
 
 class Node:
@@ -78,7 +78,7 @@ class Node:
         self.primitive = primitive
         self.args = args
         self.params = params or {}
-        self.birth = _birth()
+        self.birth = next_birth()
         self.hooks = None
         self.retains_grad = False
         self.origin = None
@@ -126,11 +126,11 @@ class Node:
         notices, because its argument is now younger than its result, and refuses to go backward.
         """
         self.array[...] = values
-        self.birth = _birth()
+        self.birth = next_birth()
 
     def overwritten(self) -> None:
         """Say that the array was written in place by other means (an optimizer's ``out=``)."""
-        self.birth = _birth()
+        self.birth = next_birth()
 
 
 def make_node(kind: type[Node], *parts: Any) -> Any:
@@ -322,11 +322,7 @@ def _history(roots: Iterable[Node], targets: set[int] | None) -> list[Node]:
         if node.args is not None:
             stack += [arg for arg in node.args if isinstance(arg, Node) and arg.tracked]
         elif targets is None or id(node) not in targets:
-            made_by: Any = node.primitive
-            raise RuntimeError(
-                f"backward: the graph behind this result of {made_by.name} was already freed by an "
-                "earlier backward(); pass retain_graph=True to the earlier call"
-            )
+            raise _already_freed(node)
     nodes = sorted(seen.values(), key=operator.attrgetter("birth"))
     if targets is None:
         return nodes
@@ -335,6 +331,14 @@ def _history(roots: Iterable[Node], targets: set[int] | None) -> list[Node]:
         if any(id(arg) in wanted for arg in node.args or ()):
             wanted.add(id(node))
     return [node for node in nodes if id(node) in wanted]
+
+
+def _already_freed(node: Node) -> RuntimeError:
+    made_by: Any = node.primitive
+    return RuntimeError(
+        f"backward: the graph behind this result of {made_by.name} was already freed by an "
+        "earlier backward(); pass retain_graph=True to the earlier call"
+    )
 
 
 def backward_pass(
@@ -380,8 +384,12 @@ def backward_pass(
         is_leaf = node.primitive is None
         if (is_leaf or node.retains_grad) if ids is None else id(node) in ids:
             found.append((node, g))
-        if is_leaf or node.args is None:
+        if is_leaf:
             continue
+        if ids is not None and not any(id(arg) in between for arg in node.args or ()):
+            continue  # a target with nothing wanted behind it: its own graph stays whole
+        if node.args is None:
+            raise _already_freed(node)
         for arg, d in _apply_rules(node, g, between, create_graph):
             accumulate(arg, d)
         if not retain_graph:

@@ -138,6 +138,14 @@ def test_checkpoint_changes_nothing_but_memory():
         np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-12)
 
 
+def test_checkpoint_shares_an_intermediate_result_with_the_rest_of_the_graph():
+    w, a = (mg.tensor([value], dtype="float64", requires_grad=True) for value in (2.0, 5.0))
+    h = w * w
+    (mg.checkpoint(lambda t: t * h, a) + h).sum().backward()
+    assert w.grad.item() == 2.0 * 2.0 * (5.0 + 1.0)
+    assert a.grad.item() == 4.0
+
+
 def test_checkpoint_draws_the_same_random_numbers_again():
     x = mg.tensor(np.ones(50), requires_grad=True)
     mg.manual_seed(3)

@@ -291,6 +291,24 @@ def test_grad_of_several_outputs():
     np.testing.assert_array_equal(mg.grad([y, y], [x, x])[1].array, [2.0, 2.0])
 
 
+def test_grad_of_an_intermediate_result_leaves_its_graph_whole():
+    x = leaf(2.0)
+    h = x * x
+    (g,) = mg.grad((h * 3.0).sum(), h)
+    assert g.item() == 3.0
+    h.sum().backward()  # what made h was not part of the pass
+    assert x.grad.item() == 4.0
+
+
+def test_a_graph_freed_in_the_middle_of_a_pass_is_not_passed_over():
+    x = leaf(2.0)
+    h = x * x
+    y, other = h * 1.0, h.sum()
+    y.register_hook(lambda g: other.backward())
+    with pytest.raises(RuntimeError, match="result of multiply was already freed"):
+        y.sum().backward()
+
+
 def test_grad_takes_any_iterable():
     a, b = leaf(2.0), leaf(3.0)
     found = mg.grad((a * b).sum(), (x for x in (a, b)))
