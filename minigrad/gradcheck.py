@@ -153,6 +153,26 @@ def _compare(
     )
 
 
+def _gradient(name: str, f: Callable, count: int, wanted: list[int]) -> Callable:
+    """The gradient of f by its inputs `wanted`, as a function of f's `count` inputs and of the
+    cotangents of its outputs; recorded, zeros where there is no dependence."""
+
+    def gradient(*arguments: Tensor) -> list[Tensor]:
+        xs, vs = arguments[:count], arguments[count:]
+        pairs = [(y, v) for y, v in zip(_outputs(name, f, xs), vs, strict=True) if y.tracked]
+        targets = [xs[i] for i in wanted]
+        found = grad(
+            [y for y, _ in pairs],
+            targets,
+            [v for _, v in pairs],
+            create_graph=True,
+            allow_unused=True,
+        )
+        return [x * 0.0 if g is None else g for x, g in zip(targets, found, strict=True)]
+
+    return gradient
+
+
 def gradgradcheck(
     f: Callable,
     inputs: Any,
@@ -184,20 +204,7 @@ def gradgradcheck(
         arrays = [as_tensor(v).array for v in given]
     cotangents = [Tensor(v, requires_grad=True) for v in arrays]
 
-    def gradient(*arguments: Tensor) -> list[Tensor]:
-        xs, vs = arguments[: len(prepared)], arguments[len(prepared) :]
-        ys = _outputs("gradgradcheck", f, xs)
-        pairs = [(y, v) for y, v in zip(ys, vs, strict=True) if y.tracked]
-        targets = [xs[i] for i in wanted]
-        found = grad(
-            [y for y, _ in pairs],
-            targets,
-            [v for _, v in pairs],
-            create_graph=True,
-            allow_unused=True,
-        )
-        return [x * 0.0 if g is None else g for x, g in zip(targets, found, strict=True)]
-
+    gradient = _gradient("gradgradcheck", f, len(prepared), wanted)
     return _check("gradgradcheck", gradient, [*prepared, *cotangents], eps, atol, rtol)
 
 
@@ -227,7 +234,7 @@ def directional_error(f: Callable, inputs: Sequence[Any], order: int = 1, seed: 
         return Tensor(backend_of(x.array).asarray(np.asarray(drawn)))
 
     def along(function: Callable, values: list[Tensor], at: list[int]) -> tuple[list, list]:
-        """The values and cotangents of a function's outputs, with its inputs `at` as leaves."""
+        """A function's inputs, those `at` as leaves that want gradients, and its outputs."""
         leaves = [Tensor(x.array, i in at) for i, x in enumerate(values)]
         with enable_grad():
             return leaves, _outputs("directional_error", function, leaves)
@@ -237,11 +244,8 @@ def directional_error(f: Callable, inputs: Sequence[Any], order: int = 1, seed: 
         vs = [direction(y) for y in ys]
         us = {i: direction(values[i]) for i in at}
         reached = [(y, v) for y, v in zip(ys, vs, strict=True) if y.tracked]
-        targets = [leaves[i] for i in at]
-        found: Sequence = [None] * len(targets)
-        if reached:
-            outputs, cotangents = zip(*reached, strict=True)
-            found = grad(outputs, targets, cotangents, allow_unused=True)
+        outputs, cotangents = [y for y, _ in reached], [v for _, v in reached]
+        found = grad(outputs, [leaves[i] for i in at], cotangents, allow_unused=True)
         terms = [
             (g.numpy() * us[i].numpy()).reshape(-1)
             for i, g in zip(at, found, strict=True)
@@ -268,16 +272,5 @@ def directional_error(f: Callable, inputs: Sequence[Any], order: int = 1, seed: 
     _, ys = along(f, xs, moving)
     extended = [*xs, *(direction(y) for y in ys)]
 
-    def gradient(*arguments: Tensor) -> list[Tensor]:
-        outs = _outputs("directional_error", f, arguments[: len(xs)])
-        pairs = [
-            (y, v) for y, v in zip(outs, arguments[len(xs) :], strict=True) if y.tracked
-        ]
-        targets = [arguments[i] for i in moving]
-        if not pairs:
-            return [x * 0.0 for x in targets]
-        outputs, cotangents = zip(*pairs, strict=True)
-        found = grad(outputs, targets, cotangents, create_graph=True, allow_unused=True)
-        return [x * 0.0 if g is None else g for x, g in zip(targets, found, strict=True)]
-
+    gradient = _gradient("directional_error", f, len(xs), moving)
     return error(gradient, extended, [*moving, *range(len(xs), len(extended))])
