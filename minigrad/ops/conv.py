@@ -30,6 +30,7 @@ from collections.abc import Iterator
 
 from minigrad.backend import Array, backend_of, xp
 from minigrad.core import primitive
+from minigrad.ops.shape import pad_constant
 
 COLUMN_BYTES = 1 << 21  # columns built at a time on a CPU: about what a core's cache holds
 
@@ -68,11 +69,14 @@ def padded(x: Array, padding, value: float = 0.0) -> Array:
     """x inside a border of `value` on its spatial axes; x itself where there is none."""
     if not any(map(any, padding)):
         return x
-    size = x.shape[x.ndim - len(padding) :]
+    others = ((0, 0),) * (x.ndim - len(padding))
+    return pad_constant(x, pad_width=(*others, *padding), value=value)
+
+
+def room_for(windows: Array, size, padding) -> Array:
+    """Zeros for an array of spatial `size` with its padding, which windows (n, c, …) add up in."""
     wide = [n + sum(pair) for n, pair in zip(size, padding, strict=True)]
-    y = xp(x).full((*x.shape[: x.ndim - len(padding)], *wide), value, dtype=x.dtype)
-    y[inside(size, padding)] = x
-    return y
+    return xp(windows).zeros((*windows.shape[:2], *wide), dtype=windows.dtype)
 
 
 @primitive
@@ -91,8 +95,7 @@ def fold(columns, *, size, stride, dilation, padding):
     """col2im: each column added back to the places of its window, in an array of spatial `size`."""
     n_axes = len(size)
     kernel, out = columns.shape[2 : 2 + n_axes], columns.shape[2 + n_axes :]
-    wide = [n + sum(pair) for n, pair in zip(size, padding, strict=True)]
-    x = xp(columns).zeros((*columns.shape[:2], *wide), dtype=columns.dtype)
+    x = room_for(columns, size, padding)
     for tap, window in tap_windows(kernel, stride, dilation, out):
         x[window] += columns[(slice(None), slice(None), *tap)]
     return x[inside(size, padding)]

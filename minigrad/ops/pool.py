@@ -14,7 +14,7 @@ import numpy as np
 
 from minigrad.backend import Array, xp
 from minigrad.core import primitive
-from minigrad.ops.conv import inside, output_size, padded, tap_windows
+from minigrad.ops.conv import inside, output_size, padded, room_for, tap_windows
 from minigrad.ops.linalg import matmul
 from minigrad.ops.shape import swapaxes
 
@@ -37,8 +37,7 @@ def sum_pool(x, *, kernel, stride, dilation, padding):
 @primitive
 def sum_unpool(g, *, size, kernel, stride, dilation, padding):
     """The transpose of `sum_pool`: each g[n,c,o] added to every place of its window."""
-    wide = [n + sum(pair) for n, pair in zip(size, padding, strict=True)]
-    x = xp(g).zeros((*g.shape[:2], *wide), dtype=g.dtype)
+    x = room_for(g, size, padding)
     for _, window in tap_windows(kernel, stride, dilation, g.shape[2:]):
         x[window] += g
     return x[inside(size, padding)]
@@ -105,8 +104,7 @@ def pick_taps(x, taps, *, kernel, stride, dilation, padding):
 @primitive
 def put_taps(g, taps, *, size, kernel, stride, dilation, padding):
     """The transpose of `pick_taps`: each g[n,c,o] added to the place of the window it came from."""
-    wide = [n + sum(pair) for n, pair in zip(size, padding, strict=True)]
-    x = xp(g).zeros((*g.shape[:2], *wide), dtype=g.dtype)
+    x = room_for(g, size, padding)
     for number, (_, window) in enumerate(tap_windows(kernel, stride, dilation, taps.shape[2:])):
         x[window] += g * (taps == number)
     return x[inside(size, padding)]
