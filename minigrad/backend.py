@@ -190,8 +190,9 @@ def backend_of(array: Array) -> Backend:
     kind = type(array)
     backend = _by_type.get(kind)
     if backend is None:
-        backend = get_backend("cupy") if kind.__module__.split(".")[0] == "cupy" else _host
-        if kind.__module__.split(".")[0] in ("numpy", "cupy"):
+        library = kind.__module__.split(".")[0]
+        backend = get_backend("cupy") if library == "cupy" else _host
+        if library in ("numpy", "cupy"):
             _by_type[kind] = backend
     return backend
 
