@@ -381,7 +381,8 @@ arctanh.vjps(lambda g, y, x: g / ((1.0 - x) * (1.0 + x)))
 @primitive
 def where(condition, a, b):
     """a where `condition` holds, else b."""
-    return xp(condition, a, b).where(condition, a, b)
+    module = xp(condition, a, b)
+    return module.where(module.asarray(condition), a, b)  # a bare bool is not enough for CuPy
 
 
 where.vjps(None,
