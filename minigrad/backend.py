@@ -50,6 +50,20 @@ class Backend:
     def synchronize(self) -> None:
         """Wait until all work handed to the device is done (nothing to wait for on a CPU)."""
 
+    def surely_none(self, mask: Array) -> bool:
+        """Whether no element is true, as far as that is known without waiting for a device."""
+        return not mask.any()
+
+    def check_range(self, where: str, indices: Array, count: int, things: str) -> None:
+        """Raise an `IndexError` that begins with `where` unless all indices are in 0 … count − 1.
+
+        NumPy would take negative ones from the end, and CuPy wraps all of them: a wrong label must
+        not become a wrong number. A device does not make the host wait for the answer; see
+        `DeviceBackend`.
+        """
+        if indices.size:
+            _refuse_outside(where, int(indices.min()), int(indices.max()), count, things)
+
     @property
     def generator(self) -> Any:
         """What `rand`, `randn` and dropout draw from: `random`, `standard_normal`, `integers`."""
@@ -62,7 +76,47 @@ class Backend:
         self._generator = self.module.random.default_rng(seed)
 
 
-class CupyBackend(Backend):
+def _refuse_outside(where: str, low: int, high: int, count: int, things: str) -> None:
+    if low < 0 or high >= count:
+        worst = high if high - count >= -1 - low else low
+        raise IndexError(f"{where} has the index {worst}, but there are {count} {things}")
+
+
+class DeviceBackend(Backend):
+    """A library whose arrays live on a device, which works on while the host goes ahead.
+
+    The one door from the device to the host is `to_host`. What `check_range` finds wrong is raised
+    there, by the next value that anybody looks at: until then nothing waits, and no number that
+    came of a wrong index is ever seen.
+    """
+
+    def __init__(self, name: str, module: ModuleType, special: ModuleType) -> None:
+        super().__init__(name, module, special)
+        self._extremes: dict[tuple[str, int, str], tuple[Array, Array]] = {}
+
+    def to_host(self, array: Array) -> np.ndarray:
+        self._raise_what_was_found()
+        return array.get()
+
+    def surely_none(self, mask: Array) -> bool:
+        return False
+
+    def check_range(self, where: str, indices: Array, count: int, things: str) -> None:
+        if indices.size == 0:
+            return
+        found = indices.min(), indices.max()
+        before = self._extremes.get((where, count, things), found)
+        low = self.module.minimum(found[0], before[0])
+        high = self.module.maximum(found[1], before[1])
+        self._extremes[where, count, things] = low, high
+
+    def _raise_what_was_found(self) -> None:
+        found, self._extremes = self._extremes, {}
+        for (where, count, things), (low, high) in found.items():
+            _refuse_outside(where, int(low), int(high), count, things)
+
+
+class CupyBackend(DeviceBackend):
     """CuPy on one CUDA device; the constructor proves that it computes."""
 
     def __init__(self) -> None:
@@ -87,11 +141,9 @@ class CupyBackend(Backend):
             ) from error
         super().__init__("cupy", cupy, special)
 
-    def to_host(self, array: Array) -> np.ndarray:
-        return array.get()
-
     def synchronize(self) -> None:
         self.module.cuda.Device().synchronize()
+        self._raise_what_was_found()
 
 
 _seed: int | None = None
@@ -142,12 +194,13 @@ class BackendStatus:
 
 def backends() -> dict[str, BackendStatus]:
     """Every backend by name: usable here or not, with its version or the reason."""
-    found = {"numpy": BackendStatus(True, f"numpy {np.__version__}")}
-    try:
-        version = get_backend("cupy").module.__version__
-        found["cupy"] = BackendStatus(True, f"cupy {version}")
-    except BackendError as error:
-        found["cupy"] = BackendStatus(False, str(error))
+    found = {}
+    for name in dict.fromkeys([*_loaded, "cupy"]):
+        try:
+            version = get_backend(name).module.__version__
+            found[name] = BackendStatus(True, f"{name} {version}")
+        except BackendError as error:
+            found[name] = BackendStatus(False, str(error))
     return found
 
 
@@ -192,8 +245,8 @@ def backend_of(array: Array) -> Backend:
     if backend is None:
         library = kind.__module__.split(".")[0]
         backend = get_backend("cupy") if library == "cupy" else _host
-        if library in ("numpy", "cupy"):
-            _by_type[kind] = backend
+        if library == "cupy" or issubclass(kind, np.ndarray):
+            _by_type[kind] = backend  # not NumPy's scalars, which mix with arrays of any backend
     return backend
 
 

@@ -102,7 +102,7 @@ class Tensor(Node):
         """The one element of a tensor of size 1, as a Python number."""
         if self.size != 1:
             raise ValueError(f"item: wants a tensor with one element, got shape {self.shape}")
-        return self.array.item()
+        return self.numpy().item()
 
     def __repr__(self) -> str:
         values = np.array2string(self.numpy(), separator=", ", prefix="tensor(")
@@ -131,7 +131,7 @@ class Tensor(Node):
                 f"bool: the truth of a tensor of shape {self.shape} is ambiguous; "
                 "compare one element"
             )
-        return bool(self.array)
+        return bool(self.numpy())
 
     def __float__(self) -> float:
         return float(self.item())

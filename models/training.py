@@ -82,7 +82,7 @@ class Training:
             means = self.step(*batch)
             n = len(batch[0])
             for name, mean in means.items():
-                totals[name] = totals.get(name, 0.0) + mean.array * float(n)
+                totals[name] = totals.get(name, 0.0) + mean.detach() * float(n)
             progress.update(n, means)
         return {name: float(total) / len(self.train) for name, total in totals.items()}
 

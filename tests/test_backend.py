@@ -102,7 +102,7 @@ def test_auto_says_what_it_took(capsys):
 def test_unknown_names():
     for call in (mg.set_backend, lambda name: mg.use_backend(name).__enter__(),
                  backends.get_backend):  # fmt: skip
-        with pytest.raises(ValueError, match="backend: wanted one of 'auto', 'cupy', 'numpy', got"):
+        with pytest.raises(ValueError, match=r"wanted one of 'auto', 'cupy', 'numpy'.* got 'abac"):
             call("abacus")
 
 

@@ -15,9 +15,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from minigrad.backend import Backend, register_backend
+from minigrad.backend import DeviceBackend, register_backend
 from tests.strict.array import StrictArray
 from tests.strict.module import StrictModule
 from tests.strict.rules import (
@@ -40,16 +38,13 @@ __all__ = [
 ]
 
 
-class StrictBackend(Backend):
+class StrictBackend(DeviceBackend):
     """As `CupyBackend`, over the pretended modules."""
 
     def __init__(self) -> None:
         cupy: Any = StrictModule("cupy")
         special: Any = StrictModule("cupyx.scipy.special")
         super().__init__("strict", cupy, special)
-
-    def to_host(self, array: Any) -> np.ndarray:
-        return array.get()
 
 
 register_backend(StrictBackend())

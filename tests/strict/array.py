@@ -210,11 +210,10 @@ def call(name: str, function: Any, args: tuple, options: dict) -> Any:
         result = function(*hosts, **named)
     if options.get("out") is not None:
         return options["out"]
-    if isinstance(result, (np.ndarray, np.generic)) and "dtype" not in options:
-        if result.dtype == np.float64:
-            given = {x.dtype for x in _arrays([*hosts, *named.values()])}
-            if np.dtype(np.float32) in given and np.dtype(np.float64) not in given:
-                raise PromotionError(f"{name}: float32 became float64 unasked")
+    if getattr(result, "dtype", None) == np.float64 and "dtype" not in options:
+        given = {x.dtype for x in _arrays([*hosts, *named.values()])}
+        if np.dtype(np.float32) in given and np.dtype(np.float64) not in given:
+            raise PromotionError(f"{name}: float32 became float64 unasked")
     return wrap(result)
 
 

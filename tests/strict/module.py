@@ -89,6 +89,8 @@ class StrictUfunc:
 class StrictModule:
     """A module that knows the names of CuPy's, and of each the arguments that CuPy's takes."""
 
+    __version__ = SIGNATURES["version"]
+
     def __init__(self, path: str) -> None:
         self._path = path
         self._names = SIGNATURES.get(path, {})

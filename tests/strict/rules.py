@@ -75,7 +75,7 @@ def _kept(where: list, what) -> Iterator:
 
 
 def forbid_sync():
-    """Inside the block whatever makes the host wait for the device raises `SynchronizationError`."""
+    """Inside the block whatever waits for the device raises `SynchronizationError`."""
     return _kept(_forbidden, None)
 
 

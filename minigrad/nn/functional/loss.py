@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.backend import Array
+from minigrad.backend import Array, backend_of
 from minigrad.core import module_of
 from minigrad.nn.functional.activation import log_softmax
 from minigrad.nn.functional.checks import same_dtype
-from minigrad.nn.functional.sparse import check_range, integer_array
+from minigrad.nn.functional.sparse import integer_array
 from minigrad.ops.activation import softplus
 from minigrad.ops.elementwise import abs, clip, exp, log, square, where
 from minigrad.ops.loss import sigmoid_cross_entropy, softmax_cross_entropy
@@ -280,12 +280,13 @@ def _labels(name: str, input: Tensor, target: Any, ignore_index: int) -> tuple[A
             f"{labels.shape}"
         )
     labels = labels.reshape(-1)
+    backend = backend_of(labels)
     ignored = labels == ignore_index
-    if not ignored.any():
+    if backend.surely_none(ignored):
         ignored = None
     else:
         labels = where(ignored, 0, labels)
-    check_range(name, "target", labels, c, "classes")
+    backend.check_range(f"{name}: target", labels, c, "classes")
     return labels, ignored
 
 
@@ -328,7 +329,7 @@ def cross_entropy(
         label_smoothing: ε: the target becomes (1 − ε) t + ε/c.
 
     Raises:
-        IndexError: a label is not in 0 … c − 1.
+        IndexError: a label is not in 0 … c − 1 (on a GPU raised by the next value read).
     """
     name = "cross_entropy"
     _check_classes(name, input, weight, reduction)

@@ -130,12 +130,12 @@ def _max_unpool(n_axes: int, input, indices, kernel_size, stride, padding, outpu
         size = wanted
     n, c = input.shape[:2]
     plane = math.prod(size)
-    places = indices.array.reshape(n, c, -1)
-    if places.size and (int(places.min()) < 0 or int(places.max()) >= plane):
-        raise IndexError(f"{name}: indices want to be in [0, {plane}) for output size {size}")
+    taken = math.prod(input.shape[2:])
+    places = indices.array.reshape(n, c, taken)
+    backend_of(places).check_range(f"{name}: indices", places, plane, f"places in size {size}")
     module = module_of(input)
     index = (module.arange(n)[:, None, None], module.arange(c)[:, None], places)
-    values = input.reshape(n, c, -1)
+    values = input.reshape(n, c, taken)
     counts = indexing.put(module.ones_like(values.array), index=index, shape=(n, c, plane))
     share = values / module.maximum(counts, 1.0)[index].astype(input.dtype)
     return indexing.put(share, index=index, shape=(n, c, plane)).reshape(n, c, *size)
@@ -325,7 +325,8 @@ def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = 
     module = module_of(input)
     i, j = module.arange(out[0])[:, None], module.arange(out[1])
     chosen = Tensor(places[i, j, winners])
-    y = indexing.take_along_axis(flat, chosen.reshape(n, c, -1), 2).reshape(n, c, *out)
+    winner = chosen.reshape(n, c, math.prod(out))
+    y = indexing.take_along_axis(flat, winner, 2).reshape(n, c, *out)
     return (y, chosen) if return_indices else y
 
 

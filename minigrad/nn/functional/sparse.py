@@ -30,22 +30,6 @@ def integer_array(name: str, argument: str, values: Any, beside: Tensor | None =
     return array
 
 
-def check_range(name: str, argument: str, indices: Array, count: int, things: str) -> None:
-    """Refuse indices outside 0 … count − 1.
-
-    NumPy would take negative ones from the end, and CuPy wraps all of them: a wrong label must not
-    become a wrong number. On a GPU this waits for the device.
-    """
-    if indices.size == 0:
-        return
-    low, high = int(indices.min()), int(indices.max())
-    if low < 0 or high >= count:
-        worst = high if high - count >= -1 - low else low
-        raise IndexError(
-            f"{name}: {argument} has the index {worst}, but there are {count} {things}"
-        )
-
-
 def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> Tensor:
     """The rows of `weight` that the integers name: (…) → (…, d).
 
@@ -55,13 +39,13 @@ def embedding(input: Tensor, weight: Tensor, padding_idx: int | None = None) -> 
         padding_idx: a row that gets no gradient.
 
     Raises:
-        IndexError: an integer is negative, or n or more.
+        IndexError: an integer is negative, or n or more (on a GPU raised by the next value read).
     """
     if weight.ndim != 2:
         raise ValueError(f"embedding: weight wants shape (n, d), got {weight.shape}")
     n = weight.shape[0]
     indices = integer_array("embedding", "input", input, weight)
-    check_range("embedding", "input", indices, n, "embeddings")
+    backend_of(indices).check_range("embedding: input", indices, n, "embeddings")
     y = weight[indices]
     if padding_idx is None:
         return y
@@ -86,7 +70,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
         num_classes = max(int(indices.max()) + 1, 1)
     if num_classes < 1:
         raise ValueError(f"one_hot: num_classes wants at least 1, got {num_classes}")
-    check_range("one_hot", "tensor", indices, num_classes, "classes")
+    backend_of(indices).check_range("one_hot: tensor", indices, num_classes, "classes")
     codes = indices[..., None] == module_of(indices).arange(num_classes)
     return Tensor(codes.astype(np.int64))
 
