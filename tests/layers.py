@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from hypothesis import assume
@@ -53,7 +54,7 @@ class Case:
     """A call of a module: a function of its parameters and of its float inputs.
 
     Attributes:
-        module: in float64.
+        module: in float64, unless a test says otherwise.
         inputs: arrays of floats, by which it can be differentiated.
         fixed: the arrays that follow them in a call and stay as they are (labels, indices).
         call: ``call(module, *inputs, *fixed)``.
@@ -62,7 +63,7 @@ class Case:
     module: nn.Module
     inputs: tuple = ()
     fixed: tuple = ()
-    call: Callable = lambda module, *tensors: module(*tensors)
+    call: Callable[..., Any] = nn.Module.__call__
 
     @property
     def values(self):
@@ -72,16 +73,20 @@ class Case:
     def __call__(self, *tensors):
         """The float outputs; random numbers (dropout) are the same in every call."""
         count = len(tensors) - len(self.inputs)
-        fixed = [mg.Tensor(backend_of(tensors[0].array).asarray(x)) for x in self.fixed]
+        like = tensors[0]
+        fixed = [x.astype(like.dtype) if x.dtype.kind == "f" else x for x in self.fixed]
+        fixed = [mg.Tensor(backend_of(like.array).asarray(x)) for x in fixed]
         with seeded(0), parameters_replaced(self.module, tensors[:count]):
             return flat(self.call(self.module, *tensors[count:], *fixed))
 
 
 # What says on which side of a kink a value of a primitive lies.
-_BENT = ("abs", "relu", "leaky_relu", "elu", "hardtanh", "clip", "maximum", "minimum")
-SIDES = dict.fromkeys(_BENT, lambda y, x, *others, **params: np.sign(y - x))
-SIDES["where"] = lambda y, condition, a, b: condition
-SIDES["max_pool"] = lambda y, x, **geometry: winning_taps.forward(x, y, **geometry)
+SIDES: dict[str, Callable] = {
+    "where": lambda y, condition, a, b: condition,
+    "max_pool": lambda y, x, **geometry: winning_taps.forward(x, y, **geometry),
+}
+for _name in ("abs", "relu", "leaky_relu", "elu", "hardtanh", "clip", "maximum", "minimum"):
+    SIDES[_name] = lambda y, x, *others, **params: np.sign(y - x)
 
 
 class Watched:
@@ -121,9 +126,10 @@ class Watched:
 # Building blocks
 # ---------------------------------------------------------------------------------------------
 
-CASES = {}
+CASES: dict[str, st.SearchStrategy] = {}
 seeds = st.integers(0, 2**32 - 1)
 few = st.integers(1, 3)
+batches = st.integers(0, 3)
 
 
 def cases(*names):
@@ -162,9 +168,9 @@ def lengths(draw, values):
     return draw(st.sampled_from([values, values[0]])) if len(set(values)) == 1 else values
 
 
-def maybe_batched(draw, n, shape):
-    """The shape with a batch axis, or without."""
-    return draw(st.sampled_from([(n, *shape), shape]))
+def maybe_batched(draw, shape):
+    """The shape with a batch axis, which may be of length 0, or without."""
+    return draw(st.sampled_from([(draw(batches), *shape), shape]))
 
 
 @st.composite
@@ -198,7 +204,7 @@ def _identity(draw, name):
 @st.composite
 def _linear(draw, name):
     layer = make(draw, name, draw(few), draw(few), bias=draw(st.booleans()))
-    lead = draw(shapes(max_dims=2, max_side=3))
+    lead = draw(shapes(max_dims=2, min_side=0, max_side=3))
     return Case(layer, (draw(arrays((*lead, layer.in_features))),))
 
 
@@ -210,7 +216,7 @@ def _embedding(draw, name):
     padding = draw(st.one_of(st.none(), st.integers(-n, n - 1)))
     layer = make(draw, name, n, draw(few), padding_idx=padding)
     tokens = [i for i in range(n) if padding is None or i != padding % n]
-    shape = draw(shapes(max_dims=2, max_side=3))
+    shape = draw(shapes(max_dims=2, min_side=0, max_side=3))
     size = math.prod(shape)
     drawn = draw(st.lists(st.sampled_from(tokens), min_size=size, max_size=size))
     return Case(layer, fixed=(np.array(drawn, dtype="int64").reshape(shape),))
@@ -221,13 +227,13 @@ def _embedding(draw, name):
 def _dropout(draw, name):
     layer = getattr(nn, name)(draw(st.sampled_from([0.0, 0.3, 0.5, 1.0])))
     dims = {"min_dims": 4, "max_dims": 4} if name == "Dropout2d" else {}
-    return Case(layer, (draw(arrays(shapes(max_side=3, **dims))),))
+    return Case(layer, (draw(arrays(shapes(min_side=0, max_side=3, **dims))),))
 
 
 @cases("Flatten")
 @st.composite
 def _flatten(draw, name):
-    x = draw(arrays(shapes(min_dims=2, max_dims=4, max_side=3)))
+    x = draw(arrays(shapes(min_dims=2, max_dims=4, min_side=0, max_side=3)))
     start = draw(st.integers(0, x.ndim - 1))
     end = draw(st.integers(start, x.ndim - 1))
     signs = [draw(st.sampled_from([0, x.ndim])) for _ in range(2)]
@@ -238,7 +244,7 @@ def _flatten(draw, name):
 @st.composite
 def _unflatten(draw, name):
     sizes = draw(st.lists(few, min_size=1, max_size=3))
-    lead, rest = (draw(shapes(max_dims=1, max_side=3)) for _ in range(2))
+    lead, rest = (draw(shapes(max_dims=1, min_side=0, max_side=3)) for _ in range(2))
     x = draw(arrays((*lead, math.prod(sizes), *rest)))
     if draw(st.booleans()):
         sizes[draw(st.integers(0, len(sizes) - 1))] = -1
@@ -268,7 +274,7 @@ def _conv(draw, name):
         draw, name, *g.channels, lengths(draw, g.kernel), lengths(draw, stride), padding,
         lengths(draw, g.dilation), g.groups, draw(st.booleans()),
     )  # fmt: skip
-    return Case(layer, (draw(arrays(maybe_batched(draw, g.batch, (g.channels[0], *size)))),))
+    return Case(layer, (draw(arrays(maybe_batched(draw, (g.channels[0], *size)))),))
 
 
 @cases("ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d")
@@ -286,7 +292,7 @@ def _conv_transpose(draw, name):
         lengths(draw, g.padding), lengths(draw, g.output_padding), g.groups, draw(st.booleans()),
         lengths(draw, g.dilation),
     )  # fmt: skip
-    x = draw(arrays(maybe_batched(draw, g.batch, (g.channels[0], *size))))
+    x = draw(arrays(maybe_batched(draw, (g.channels[0], *size))))
     if draw(st.booleans()):
         return Case(layer, (x,))
     pairs = zip(least, g.stride, strict=True)
@@ -321,7 +327,7 @@ def _max_pool(draw, name):
     layer = getattr(nn, name)(
         *_window(draw, g), lengths(draw, g.dilation), draw(st.booleans()), draw(st.booleans())
     )
-    x = draw(distinct(maybe_batched(draw, g.batch, (g.channels[0], *g.size))))
+    x = draw(distinct(maybe_batched(draw, (g.channels[0], *g.size))))
     (y,) = flat((layer(mg.Tensor(x)),))
     assume(np.isfinite(y.array).all())  # a window wholly in the padding has the maximum −∞
     return Case(layer, (x,))
@@ -333,7 +339,7 @@ def _max_unpool(draw, name):
     n = dims_of(name)
     g = _undilated(draw(testing.pool_geometries(n)))
     layer = getattr(nn, name)(*_window(draw, g))
-    shape = maybe_batched(draw, g.batch, (g.channels[0], *g.size))
+    shape = maybe_batched(draw, (g.channels[0], *g.size))
     pool = getattr(F, f"max_pool{n}d")
     y, indices = pool(
         mg.Tensor(draw(distinct(shape))), layer.kernel_size, layer.stride, layer.padding,
@@ -357,7 +363,7 @@ def _max_unpool(draw, name):
 def _avg_pool(draw, name):
     g = _undilated(draw(testing.pool_geometries(dims_of(name))))
     layer = getattr(nn, name)(*_window(draw, g), draw(st.booleans()), draw(st.booleans()))
-    return Case(layer, (draw(arrays(maybe_batched(draw, g.batch, (g.channels[0], *g.size)))),))
+    return Case(layer, (draw(arrays(maybe_batched(draw, (g.channels[0], *g.size)))),))
 
 
 @cases("AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d", "AdaptiveMaxPool2d")
@@ -367,7 +373,7 @@ def _adaptive_pool(draw, name):
     out = tuple(draw(st.one_of(few, st.none())) for _ in range(n))
     if None not in out:
         out = lengths(draw, out)
-    shape = maybe_batched(draw, draw(few), draw(shapes(n + 1, n + 1)))
+    shape = maybe_batched(draw, draw(shapes(n + 1, n + 1)))
     if name == "AdaptiveMaxPool2d":
         return Case(nn.AdaptiveMaxPool2d(out, draw(st.booleans())), (draw(distinct(shape)),))
     return Case(getattr(nn, name)(out), (draw(arrays(shape)),))
@@ -386,7 +392,7 @@ def _upsample(draw, name):
     else:
         factors = st.sampled_from([0.5, 1, 1.5, 2, 2.7])
         options["scale_factor"] = lengths(draw, tuple(draw(factors) for _ in range(n)))
-    shape = (draw(few), draw(few), *draw(shapes(n, n, min_side=2)))
+    shape = (draw(batches), draw(few), *draw(shapes(n, n, min_side=2)))
     return Case(nn.Upsample(**options), (draw(arrays(shape)),))
 
 
@@ -394,7 +400,7 @@ def _upsample(draw, name):
 @st.composite
 def _pixel_shuffle(draw, name):
     r = draw(few)
-    lead = draw(shapes(max_dims=2, max_side=2))
+    lead = draw(shapes(max_dims=2, min_side=0, max_side=2))
     shape = (*lead, draw(st.integers(1, 2)) * r * r, draw(few), draw(few))
     return Case(nn.PixelShuffle(r), (draw(arrays(shape)),))
 
@@ -436,7 +442,8 @@ def _layer_norm(draw, name):
         draw, name, given, draw(epsilons), elementwise_affine=draw(st.booleans()),
         bias=draw(st.booleans()),
     )  # fmt: skip
-    return Case(layer, (draw(spread((*draw(shapes(max_dims=2, max_side=3)), *shape))),))
+    lead = draw(shapes(max_dims=2, min_side=0, max_side=3))
+    return Case(layer, (draw(spread((*lead, *shape))),))
 
 
 @cases("GroupNorm")
@@ -445,7 +452,7 @@ def _group_norm(draw, name):
     groups = draw(few)
     channels = groups * draw(st.integers(1, 2))
     layer = make(draw, name, groups, channels, draw(epsilons), affine=draw(st.booleans()))
-    shape = (draw(few), channels, *draw(shapes(max_dims=2, max_side=3)))
+    shape = (draw(batches), channels, *draw(shapes(max_dims=2, max_side=3)))
     return Case(layer, (draw(spread(shape)),))
 
 
@@ -455,7 +462,7 @@ def _instance_norm(draw, name):
     c = draw(few)
     layer = make(draw, name, c, draw(epsilons), affine=draw(st.booleans()))
     size = (draw(few), draw(st.integers(2, 3)))
-    return Case(layer, (draw(spread(maybe_batched(draw, draw(few), (c, *size)))),))
+    return Case(layer, (draw(spread(maybe_batched(draw, (c, *size)))),))
 
 
 @cases("LocalResponseNorm")
@@ -467,7 +474,7 @@ def _local_response_norm(draw, name):
         beta=draw(st.sampled_from([0.5, 0.75, 1.5])),
         k=draw(st.sampled_from([1.0, 2.0])),
     )
-    shape = (draw(few), draw(st.integers(1, 5)), *draw(shapes(1, 3, max_side=2)))
+    shape = (draw(batches), draw(st.integers(1, 5)), *draw(shapes(1, 3, max_side=2)))
     return Case(layer, (draw(arrays(shape)),))
 
 
@@ -475,9 +482,13 @@ def _local_response_norm(draw, name):
 # Activations
 # ---------------------------------------------------------------------------------------------
 
+any_shape = st.one_of(shapes(), shapes(min_side=0, max_side=3))
 SMOOTH = ("GELU", "SiLU", "Sigmoid", "LogSigmoid", "Tanh")
-OPTIONS = {"GELU": {"approximate": ["none", "tanh"]}, "LeakyReLU": {"negative_slope": [0.01, 0.3]},
-           "ELU": {"alpha": [0.5, 1.0, 2.0]}}  # fmt: skip
+OPTIONS: dict[str, dict] = {
+    "GELU": {"approximate": ["none", "tanh"]},
+    "LeakyReLU": {"negative_slope": [0.01, 0.3]},
+    "ELU": {"alpha": [0.5, 1.0, 2.0]},
+}
 
 
 @cases(*SMOOTH, "ReLU", "LeakyReLU", "ELU", "SELU", "Softsign")
@@ -486,7 +497,7 @@ def _activation(draw, name):
     """Without a kink, or with one at 0."""
     options = {key: draw(st.sampled_from(given)) for key, given in OPTIONS.get(name, {}).items()}
     kinks = () if name in SMOOTH else (0.0,)
-    return Case(getattr(nn, name)(**options), (draw(apart_from(shapes(), kinks)),))
+    return Case(getattr(nn, name)(**options), (draw(apart_from(any_shape, kinks)),))
 
 
 @cases("Softplus")
@@ -494,7 +505,7 @@ def _activation(draw, name):
 def _softplus(draw, name):
     beta = draw(st.sampled_from([0.5, 1.0, 3.0]))
     threshold = draw(st.sampled_from([1.0, 20.0]))
-    x = draw(apart_from(shapes(), (threshold / beta,)))
+    x = draw(apart_from(any_shape, (threshold / beta,)))
     return Case(nn.Softplus(beta, threshold), (x,))
 
 
@@ -502,23 +513,23 @@ def _softplus(draw, name):
 @st.composite
 def _hardtanh(draw, name):
     bounds = draw(st.sampled_from([(-1.0, 1.0), (-0.5, 0.25), (0.3, 1.5)]))
-    return Case(nn.Hardtanh(*bounds), (draw(apart_from(shapes(), bounds)),))
+    return Case(nn.Hardtanh(*bounds), (draw(apart_from(any_shape, bounds)),))
 
 
 @cases("Threshold")
 @st.composite
 def _threshold(draw, name):
     threshold = draw(st.sampled_from([0.0, -0.7, 0.5]))
-    return Case(nn.Threshold(threshold, 3.0), (draw(apart_from(shapes(), (threshold,))),))
+    return Case(nn.Threshold(threshold, 3.0), (draw(apart_from(any_shape, (threshold,))),))
 
 
 @cases("PReLU")
 @st.composite
 def _prelu(draw, name):
     c = draw(few)
-    shape = (draw(few), c, *draw(shapes(max_dims=2, max_side=3)))
+    shape = (draw(batches), c, *draw(shapes(max_dims=2, max_side=3)))
     if draw(st.booleans()):
-        c, shape = 1, draw(shapes())
+        c, shape = 1, draw(any_shape)
     return Case(make(draw, name, c), (draw(apart_from(shape, (0.0,))),))
 
 
@@ -560,7 +571,7 @@ def _recurrent(draw, name):
         batch_first=draw(st.booleans()), bidirectional=draw(st.booleans()),
         dropout=draw(st.sampled_from([0.0, 0.4])) if layers > 1 else 0.0, **_bent(draw, name),
     )  # fmt: skip
-    time, batch = draw(few), draw(st.sampled_from([(), (1,), (2,)]))
+    time, batch = draw(few), draw(st.sampled_from([(), (0,), (1,), (2,)]))
     lead = (*batch, time) if layer.batch_first else (time, *batch)
     state = (layers * (1 + layer.bidirectional), *batch, hidden)
     return _with_state(draw, name, layer, draw(arrays((*lead, features))), state)
@@ -571,7 +582,7 @@ def _recurrent(draw, name):
 def _cell(draw, name):
     features, hidden = draw(few), draw(few)
     layer = make(draw, name, features, hidden, bias=draw(st.booleans()), **_bent(draw, name))
-    lead = draw(st.sampled_from([(), (1,), (3,)]))
+    lead = draw(st.sampled_from([(), (0,), (1,), (3,)]))
     return _with_state(draw, name, layer, draw(arrays((*lead, features))), (*lead, hidden))
 
 
@@ -598,10 +609,12 @@ def _container(draw, name):
         square = nn.Linear(2, 2)
         layers += [square, nn.Tanh(), square]
     named = {f"layer{i}": layer for i, layer in enumerate(layers)}
-    if name == "Sequential":
-        container = nn.Sequential(named) if draw(st.booleans()) else nn.Sequential(*layers)
-    else:
-        container = nn.ModuleList(layers) if name == "ModuleList" else nn.ModuleDict(named)
+    makers: dict[str, list[Callable[[], nn.Module]]] = {
+        "Sequential": [lambda: nn.Sequential(*layers), lambda: nn.Sequential(named)],
+        "ModuleList": [lambda: nn.ModuleList(layers)],
+        "ModuleDict": [lambda: nn.ModuleDict(named)],
+    }
+    module = randomized(draw, draw(st.sampled_from(makers[name]))())
 
     def in_a_row(module, x):
         for layer in module.values() if name == "ModuleDict" else module:
@@ -609,7 +622,6 @@ def _container(draw, name):
         return x
 
     x = draw(arrays((draw(st.integers(2, 4)), 3), distinct=True))
-    module = randomized(draw, container)
     return Case(module, (x,)) if name == "Sequential" else Case(module, (x,), call=in_a_row)
 
 
@@ -622,7 +634,7 @@ reductions = st.sampled_from(["mean", "sum", "none"])
 
 def _optional_weight(draw, shape):
     """None, or positive weights of this shape."""
-    return mg.Tensor(draw(arrays(shape, 0.3, 2.0))) if draw(st.booleans()) else None
+    return mg.tensor(draw(arrays(shape, 0.3, 2.0))) if draw(st.booleans()) else None
 
 
 @cases("MSELoss")

@@ -1,0 +1,187 @@
+"""Every model of `models/`: the gradient of its loss through all parameters, to second order.
+
+A directional derivative costs the same whatever the number of parameters, so that the networks are
+checked as the commands build them, for each data set, besides a small one. A model without an entry
+here fails `test_complete`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+import minigrad as mg
+import minigrad.nn.functional as F
+from minigrad.backend import seeded
+from minigrad.data import TensorDataset
+from minigrad.gradcheck import directional_error
+from models.architecture import architectures
+from models.data import DATA_SETS, Examples
+from models.lenet import LeNet5, enlarged, shifted
+from models.mlp import MLP
+from models.perceptron import Perceptron, PerceptronTraining, exact, fire
+from models.training import Progress
+from tests.layers import Case, Watched, seeds
+
+ARCHITECTURES = architectures()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The loss of a model's step, ``loss(network, x, labels)``, and a small network of its kind."""
+
+    loss: Callable
+    small: Callable
+    shape: tuple  # of one input of the small network, which has three classes
+
+
+def _mlp_loss(network, x, labels):
+    return F.cross_entropy(network(x), labels)
+
+
+def _lenet_loss(network, x, labels):
+    return F.cross_entropy(network(shifted(enlarged(x), 1)), labels)
+
+
+ENTRIES = {
+    "mlp": Entry(_mlp_loss, lambda: MLP(4, 5, 3, F.tanh, 0.2, 0.3), (4,)),
+    "lenet": Entry(_lenet_loss, lambda: LeNet5(1, 8, 3), (1, 8, 8)),
+}
+
+# These have nothing to differentiate: thresholds are flat, and what learns has a rule of its own,
+# which test_models_perceptron and the last test here compare with its equation.
+WITHOUT_GRADIENT = {"mcculloch_pitts", "perceptron"}
+
+NETWORKS = [
+    (name, dataset) for name in ENTRIES for dataset in ("small", *ARCHITECTURES[name].settings)
+]
+
+
+def test_complete():
+    assert set(ARCHITECTURES) == set(ENTRIES) | WITHOUT_GRADIENT
+
+
+@pytest.mark.parametrize("name", sorted(WITHOUT_GRADIENT))
+def test_models_without_a_gradient_have_no_parameters(name):
+    for dataset, given_ in ARCHITECTURES[name].settings.items():
+        network = ARCHITECTURES[name].build(DATA_SETS[dataset], SimpleNamespace(**given_))
+        assert list(network.parameters()) == []
+
+
+def settings_of(name, dataset):
+    return SimpleNamespace(**ARCHITECTURES[name].settings[dataset], seed=0)
+
+
+def case_of(name, dataset, seed, n=3):
+    """The loss of a freshly built network for random inputs and labels, in float64."""
+    entry = ENTRIES[name]
+    with seeded(seed):
+        if dataset == "small":
+            network, shape, classes = entry.small(), entry.shape, 3
+        else:
+            data = DATA_SETS[dataset]
+            network = ARCHITECTURES[name].build(data, settings_of(name, dataset))
+            shape, classes = data.shape, len(data.classes)
+    rng = np.random.default_rng(seed)
+    x = rng.uniform(0.0, 1.0, (n, *shape))
+    labels = rng.integers(0, classes, n)
+    return Case(network.to("float64"), (x,), (labels,), entry.loss)
+
+
+def magnified(f, point, factor):
+    """z ↦ factor · f(point + z / factor): the derivative at 0 is that of f at the point.
+
+    Kinks are `factor` times further away: one step of a difference quotient at a point between the
+    kinks of some ten thousand rectifiers would meet one of them.
+    """
+
+    def g(*zs):
+        pairs = zip(point, zs, strict=True)
+        return [factor * y for y in f(*(z * (1.0 / factor) + x for x, z in pairs))]
+
+    return g
+
+
+def gradient_of(f):
+    """The gradient of a function with one scalar output, recorded."""
+    return lambda *xs: mg.grad(f(*xs), xs, create_graph=True)
+
+
+@pytest.mark.parametrize(("name", "dataset"), NETWORKS)
+@settings(max_examples=max(4, settings().max_examples // 5))
+@given(seed=seeds, training=st.booleans())
+def test_first_and_second_order(name, dataset, seed, training):
+    case = case_of(name, dataset, seed)
+    case.module.train(training)
+    f = Watched(case)
+    zeros = [np.zeros(x.shape) for x in case.values]
+    first = directional_error(magnified(f, case.values, 1e4), zeros, 1, seed)
+    second = directional_error(magnified(gradient_of(f), case.values, 1e4), zeros, 1, seed)
+    assume(f.stayed)
+    assert first <= 1e-6
+    assert second <= 1e-4
+
+
+@pytest.mark.parametrize(("name", "dataset"), NETWORKS)
+@pytest.mark.parametrize("training", [True, False])
+def test_every_parameter_gets_its_gradient(name, dataset, training):
+    """Of its shape and dtype, not zero everywhere, and the same recorded or not."""
+    case = case_of(name, dataset, seed=1)
+    case.module.train(training)
+    leaves = [mg.Tensor(x, requires_grad=True) for x in case.values]
+    (loss,) = case(*leaves)
+    on_arrays = mg.grad(loss, leaves, retain_graph=True)
+    on_tensors = mg.grad(loss, leaves, create_graph=True)
+    for x, a, b in zip(leaves, on_arrays, on_tensors, strict=True):
+        assert a.shape == b.shape == x.shape
+        assert a.dtype == b.dtype == np.float64
+        assert np.abs(a.array).max() > 0.0
+        np.testing.assert_allclose(b.array, a.array, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize(("name", "dataset"), [pair for pair in NETWORKS if pair[1] != "small"])
+def test_a_step_follows_the_gradient_that_is_checked(name, dataset):
+    """What `step` measures and leaves in ``.grad`` is the loss of the entry and its gradient."""
+    case = case_of(name, dataset, seed=2, n=8)
+    given_ = settings_of(name, dataset)
+    given_.shift = 1
+    table = TensorDataset(case.inputs[0], case.fixed[0])
+    data = Examples(table, table, DATA_SETS[dataset].classes)
+    training = ARCHITECTURES[name].training(case.module, data, given_)
+    leaves = [mg.Tensor(x, requires_grad=True) for x in case.values]
+    (loss,) = case(*leaves)
+    expected = mg.grad(loss, leaves[:-1])
+    with seeded(0):
+        measured = training.step(*table.tensors)
+    assert measured["train_loss"].item() == loss.item()
+    for parameter, gradient in zip(case.module.parameters(), expected, strict=True):
+        np.testing.assert_array_equal(parameter.grad.array, gradient.array)
+
+
+@given(seed=seeds, units=st.sampled_from([1, 3]), decay=st.sampled_from([0.0, 0.5]))
+def test_the_perceptron_follows_its_equation(seed, units, decay):
+    """w ← w + η (t − o) x̃ with η = η₁ / (1 + decay (k − 1)) in epoch k."""
+    rng = np.random.default_rng(seed)
+    n, classes = 6, max(units, 2)
+    x, labels = rng.normal(size=(n, 2)).astype("float32"), rng.integers(0, classes, n)
+    labels[:classes] = range(classes)
+    table = TensorDataset(x, labels)
+    given_ = SimpleNamespace(epochs=3, lr=0.3, decay=decay, seed=0)
+    data = Examples(table, table, tuple(map(str, range(classes))))
+    training = PerceptronTraining(Perceptron(2, units), data, given_)
+    rows = np.concatenate([x.astype("float64"), np.ones((n, 1))], axis=1)
+    targets = np.eye(classes)[labels] if units > 1 else labels[:, None]
+    w = np.zeros((units, 3))
+    for k in range(3):
+        with seeded(seed):
+            training.epoch(Progress("", total=0, unit="", quiet=True))
+        with seeded(seed):
+            order = mg.randperm(n).numpy()
+        for i in order:
+            error = targets[i] - 1.0 * fire(w @ rows[i])
+            w = w + exact(0.3 / (1.0 + decay * k)) * error[:, None] * rows[i]
+        np.testing.assert_allclose(training.w, w, rtol=0, atol=1e-12)
