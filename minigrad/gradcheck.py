@@ -208,6 +208,63 @@ def gradgradcheck(
     return _check("gradgradcheck", gradient, [*prepared, *cotangents], eps, atol, rtol)
 
 
+def check_rules(f: Callable, inputs: Sequence[Any], dtype: Any = "float64") -> None:
+    """Check of the rules behind f whatever needs no numbers to compare with.
+
+    They give the same on arrays as on Tensors, up to rounding; a gradient has the shape and dtype
+    of its argument, and is linear in the cotangent.
+
+    Args:
+        inputs: floating arrays or Tensors, which are cast to `dtype`; others stay as they are.
+
+    Raises:
+        GradcheckError: says what does not hold.
+    """
+    leaves = []
+    for x in map(as_tensor, inputs):
+        floats = x.dtype.kind == "f"
+        leaves.append(Tensor(x.array.astype(dtype) if floats else x.array, floats))
+    at = [i for i, x in enumerate(leaves) if x.tracked]
+    with enable_grad():
+        outputs = [y for y in _outputs("check_rules", f, leaves) if y.tracked]
+    if not outputs:
+        return
+    rng = np.random.default_rng(0)
+
+    def cotangents() -> list[Tensor]:
+        drawn = [rng.standard_normal(y.shape).astype(y.dtype) for y in outputs]
+        return [
+            Tensor(backend_of(y.array).asarray(np.asarray(v)))
+            for y, v in zip(outputs, drawn, strict=True)
+        ]
+
+    def gradients(vs: list[Tensor], create_graph: bool = False) -> tuple:
+        targets = [leaves[i] for i in at]
+        return grad(outputs, targets, vs, create_graph, retain_graph=True, allow_unused=True)
+
+    vs, ws = cotangents(), cotangents()
+    on_arrays, on_tensors = gradients(vs), gradients(vs, create_graph=True)
+    more, both = gradients(ws), gradients([v + w * 2.0 for v, w in zip(vs, ws, strict=True)])
+    rounding = 1e-10 if np.dtype(dtype) == np.float64 else 1e-3
+    for i, a, b, c, d in zip(at, on_arrays, on_tensors, more, both, strict=True):
+        x = leaves[i]
+        if (a is None) != (b is None):
+            raise GradcheckError(f"the gradient of inputs[{i}] exists on arrays or Tensors only")
+        if a is None:
+            continue
+        for found in (a, b):
+            if (found.shape, found.dtype) != (x.shape, x.dtype):
+                raise GradcheckError(
+                    f"the gradient of inputs[{i}] has shape {found.shape} and dtype {found.dtype}, "
+                    f"the input {x.shape} and {x.dtype}"
+                )
+        scale = rounding * np.abs([a.numpy(), c.numpy()]).max(initial=1.0)
+        if not np.allclose(a.numpy(), b.numpy(), rounding, scale):
+            raise GradcheckError(f"the rule for inputs[{i}] differs between arrays and Tensors")
+        if not np.allclose(d.numpy(), a.numpy() + 2.0 * c.numpy(), rounding, 3.0 * scale):
+            raise GradcheckError(f"the rule for inputs[{i}] is not linear in the cotangent")
+
+
 def directional_error(f: Callable, inputs: Sequence[Any], order: int = 1, seed: int = 0) -> float:
     """The relative error of a derivative of f along one random direction.
 

@@ -1,6 +1,7 @@
 """Convolutions against a loop that reads like their definition, and against each other."""
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -71,7 +72,7 @@ def test_conv_equals_im2col_and_a_product(problem):
         if composed:
             static = {key: geometry[key] for key in ("stride", "padding", "dilation")}
             columns = ops.unfold(a, kernel=g.kernel, **static)
-            n, c, places = g.batch, g.channels[0], v[0, 0].size
+            n, c, places = g.batch, g.channels[0], math.prod(v.shape[2:])
             columns = columns.reshape(n, g.groups, c // g.groups * int(np.prod(g.kernel)), places)
             y = (b.reshape(g.groups, g.channels[1] // g.groups, -1) @ columns).reshape(v.shape)
         else:

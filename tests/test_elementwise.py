@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minigrad as mg
+from minigrad.cases import ONE_ARRAY
 from minigrad.testing import arrays, broadcasting
-from tests.strategies import COMPARISONS, UNARY
+from tests.strategies import COMPARISONS
 
 OUTSIDE_NUMPY = {"sigmoid": scipy.special.expit, "erf": scipy.special.erf}
 DTYPES = [np.bool_, np.int32, np.int64, np.uint8, np.float32, np.float64]
@@ -42,11 +43,11 @@ def slopes(f, *values, order=1):
     return [np.zeros(x.shape) if g is None else g.array for g, x in zip(found, leaves, strict=True)]
 
 
-@pytest.mark.parametrize("name", [name for name in UNARY if hasattr(mg, name)])
+@pytest.mark.parametrize("name", [name for name in ONE_ARRAY if hasattr(mg, name)])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @given(data=st.data())
 def test_unary_values(name, dtype, data):
-    x = data.draw(arrays(None, *UNARY[name])).astype(dtype)  # shared: layouts round differently
+    x = data.draw(arrays(None, *ONE_ARRAY[name])).astype(dtype)  # shared: layouts round differently
     reference = OUTSIDE_NUMPY.get(name) or getattr(np, name)
     same(getattr(mg, name)(mg.Tensor(x)), reference(x))
     if name not in OUTSIDE_NUMPY:

@@ -1,5 +1,6 @@
 """python -m minigrad info | check."""
 
+import json
 import os
 import re
 import subprocess
@@ -10,8 +11,9 @@ import pytest
 
 import minigrad
 from minigrad import core
-from minigrad.__main__ import TOLERANCE, differentiable, main
-from minigrad.samples import SAMPLES
+from minigrad.__main__ import main
+from minigrad.cases import CASES, Call
+from minigrad.certificate import FIRST_ORDER, SECOND_ORDER, differentiable, distinct_calls
 
 
 def run(capsys, *arguments):
@@ -29,23 +31,23 @@ def plant():
     """Registers a primitive as the package's own for one test."""
     planted = []
 
-    def register(forward, rule, sampler=None):
+    def register(forward, rule, case=None):
         made = core.Primitive(forward)
         made.vjps(rule)
         core.registry[made.name] = made
         planted.append(made.name)
-        if sampler is not None:
-            SAMPLES[made.name] = sampler
+        if case is not None:
+            CASES[made.name] = case
         return made
 
     yield register
     for name in planted:
         del core.registry[name]
-        SAMPLES.pop(name, None)
+        CASES.pop(name, None)
 
 
-def sampler(rng):
-    return [((rng.uniform(0.5, 1.5, 3),), {})]
+def case(draw):
+    return Call((draw.array((3,), 0.5, 1.5),))
 
 
 def cubed(x):
@@ -55,39 +57,108 @@ def cubed(x):
 # -- check ----------------------------------------------------------------------------------------
 
 
+def rows(out):
+    """The rows of the table, as lists of words; neither its head nor the lines below it."""
+    return [line.split() for line in out.splitlines()[1:] if ":" not in line.split()[0]]
+
+
 def test_every_differentiable_primitive_is_right(capsys):
     code, out, err = run(capsys, "check")
     assert (code, err) == (0, "")
-    header, *rows = out.splitlines()
-    assert header.split() == ["primitive", "cases", "first", "order", "second", "order"]
-    assert [row.split()[0] for row in rows] == sorted(differentiable())
-    for row in rows:
-        name, cases, first, second, verdict = row.split()
-        assert int(cases) >= 1, name
-        assert 0.0 <= float(first) <= TOLERANCE, name
-        assert 0.0 <= float(second) <= TOLERANCE, name
+    head = out.splitlines()[0]
+    assert head.split() == ["primitive", "backend", "cases", "first", "order", "second", "order"]
+    usable = [name for name, status in minigrad.backends().items() if status.usable]
+    assert [row[:2] for row in rows(out)] == [
+        [name, backend] for name in sorted(differentiable()) for backend in usable
+    ]
+    for name, _, cases, first, second, verdict in rows(out):
+        assert int(cases) >= 10, name
+        assert 0.0 <= float(first) <= FIRST_ORDER, name
+        assert 0.0 <= float(second) <= SECOND_ORDER, name
         assert verdict == "ok"
 
 
-def test_samples_are_for_primitives_that_exist():
-    assert set(SAMPLES) <= set(differentiable())
+def test_the_last_lines_sum_up_each_backend(capsys):
+    _, out, _ = run(capsys, "check", "exp", "tanh")
+    by_hand = {row[0]: row for row in rows(out) if row[1] == "numpy"}
+    line = next(line for line in out.splitlines() if line.startswith("numpy: "))
+    cases = sum(int(row[2]) for row in by_hand.values())
+    assert f"2 primitives, {cases} distinct cases" in line
+    for column, order in ((3, "first"), (4, "second")):
+        worst = max(by_hand.values(), key=lambda row: float(row[column]))
+        assert f"{worst[column]} ({worst[0]}) {order} order" in line
+    for name, status in minigrad.backends().items():
+        if not status.usable:
+            assert f"{name}: not checked: {status.detail}" in out
 
 
-@pytest.mark.parametrize("name", SAMPLES)
-def test_samples_are_reproducible_and_have_something_to_differentiate(name):
-    first, second = (list(SAMPLES[name](np.random.default_rng(5))) for _ in range(2))
-    assert len(first) == len(second) > 0
-    for (args, params), (again, same_params) in zip(first, second, strict=True):
-        assert str(params) == str(same_params)
-        assert any(isinstance(x, np.ndarray) and x.dtype == np.float64 for x in args)
-        for x, y in zip(args, again, strict=True):
-            assert np.array_equal(np.asarray(x, object), np.asarray(y, object))
+def test_cases_are_for_primitives_that_exist():
+    assert set(CASES) <= set(differentiable())
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_cases_are_reproducible_distinct_and_have_something_to_differentiate(name):
+    first, again = (distinct_calls(name, 10, seed=5) for _ in range(2))
+    assert len(first) >= 3
+    assert len({repr(call) for call in first}) == len(first)
+    assert repr(first) == repr(again) != repr(distinct_calls(name, 10, seed=6))
+    for call in first:
+        assert any(isinstance(x, np.ndarray) and x.dtype == np.float64 for x in call.args)
+
+
+def test_thorough_draws_more(capsys):
+    _, quick, _ = run(capsys, "check", "exp")
+    code, thorough, _ = run(capsys, "check", "exp", "--thorough")
+    assert code == 0
+    assert int(rows(thorough)[0][2]) > 200 > 25 >= int(rows(quick)[0][2])
+
+
+def test_another_seed_draws_other_cases(capsys):
+    _, first, _ = run(capsys, "check", "tanh", "matrix_product")
+    _, other, _ = run(capsys, "check", "tanh", "matrix_product", "--seed", "1")
+    assert rows(first) != rows(other)
+    assert rows(first) == rows(run(capsys, "check", "tanh", "matrix_product", "--seed", "0")[1])
+
+
+def test_json_says_what_the_table_says(capsys):
+    _, out, _ = run(capsys, "check", "exp", "matrix_product")
+    code, text, _ = run(capsys, "check", "exp", "matrix_product", "--json")
+    found = json.loads(text)
+    assert code == 0
+    assert found["passed"] is True
+    assert found["allowed"] == {"first": FIRST_ORDER, "second": SECOND_ORDER}
+    assert set(found["backends"]) == set(minigrad.backends())
+    assert [
+        [row["primitive"], row["backend"], str(row["cases"]), f"{row['first']:.1e}",
+         f"{row['second']:.1e}", "ok"] for row in found["rows"]
+    ] == rows(out)  # fmt: skip
+
+
+def test_json_of_a_failure(capsys, plant):
+    plant(cubed, lambda g, y, x: g * float("nan"), case)
+    code, text, _ = run(capsys, "check", "cubed", "--json")
+    found = json.loads(text)
+    assert (code, found["passed"], found["rows"][0]["first"]) == (1, False, None)
+    assert found["rows"][0]["passed"] is False
+
+
+@pytest.mark.slow
+def test_the_certificate(capsys):
+    """20,000 distinct cases, other ones in every run, and not one above the errors promised."""
+    seed = int.from_bytes(os.urandom(4), "big")
+    code, text, _ = run(capsys, "check", "--thorough", "--seed", str(seed), "--json")
+    found = json.loads(text)["rows"]
+    assert code == 0, [row for row in found if not row["passed"]]
+    mine = [row for row in found if row["backend"] == "numpy"]
+    assert sum(row["cases"] for row in mine) >= 20_000, seed
+    assert max(row["first"] for row in mine) <= 1e-6, seed
+    assert max(row["second"] for row in mine) <= 1e-4, seed
 
 
 def test_chosen_primitives_alone_are_checked(capsys):
     code, out, _ = run(capsys, "check", "exp", "add")
     assert code == 0
-    assert [row.split()[0] for row in out.splitlines()[1:]] == ["exp", "add"]
+    assert [row[0] for row in rows(out) if row[1] == "numpy"] == ["exp", "add"]
 
 
 @pytest.mark.parametrize(
@@ -101,36 +172,54 @@ def test_chosen_primitives_alone_are_checked(capsys):
     ],
 )
 def test_a_wrong_rule_fails_at_its_order(capsys, plant, rule, orders):
-    plant(cubed, rule, sampler)
+    plant(cubed, rule, case)
     code, out, _ = run(capsys, "check", "cubed")
-    _, cases, first, second, verdict = out.splitlines()[1].split()
-    assert cases == "1"
-    assert (float(first) > TOLERANCE, float(second) > TOLERANCE) == orders
+    _, _, _, first, second, verdict = rows(out)[0]
+    assert (float(first) > FIRST_ORDER, float(second) > SECOND_ORDER) == orders
     assert (code, verdict) == ((1, "FAIL") if any(orders) else (0, "ok"))
     if any(orders):
-        assert out.splitlines()[-1] == "failed: cubed"
+        assert out.splitlines()[-1].startswith("failed: cubed on numpy")
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        # A Tensor's rule that differs from the arrays', by less than a numerical derivative sees.
+        (
+            lambda g, y, x: g * 3.0 * x * x * (1.0 + 1e-8 * isinstance(g, minigrad.Tensor)),
+            "differs between arrays and Tensors",
+        ),
+        (lambda g, y, x: abs(g) * 3.0 * x * x, ""),
+        (lambda g, y, x: (g * 3.0 * x * x)[:0], "GradcheckError|ValueError"),
+    ],
+)
+def test_a_rule_wrong_in_another_way_fails(capsys, plant, rule, words):
+    plant(cubed, rule, case)
+    code, out, _ = run(capsys, "check", "cubed")
+    assert code == 1
+    assert re.search(f"^cubed +numpy +.*({words}).*FAIL$", out, re.MULTILINE)
 
 
 def test_a_rule_that_raises_is_a_failure(capsys, plant):
-    plant(cubed, lambda g, y, x: g @ x @ x, sampler)
+    plant(cubed, lambda g, y, x: g @ x @ x, case)
     code, out, _ = run(capsys, "check", "cubed")
     assert code == 1
-    assert re.search(r"^cubed +ValueError: .*FAIL$", out, re.MULTILINE)
+    assert re.search(r"^cubed +numpy +ValueError: .*FAIL$", out, re.MULTILINE)
 
 
 def test_a_gradient_of_nan_is_a_failure(capsys, plant):
-    plant(cubed, lambda g, y, x: g * float("nan"), sampler)
+    plant(cubed, lambda g, y, x: g * float("nan"), case)
     code, out, _ = run(capsys, "check", "cubed")
     assert code == 1
     assert "FAIL" in out
 
 
-def test_a_primitive_without_samples_fails_by_name(capsys, plant):
+def test_a_primitive_without_a_case_fails_by_name(capsys, plant):
     plant(cubed, lambda g, y, x: g * 3.0 * x * x)
     code, out, _ = run(capsys, "check")
     assert code == 1
-    assert re.search(r"^cubed +no sample .*FAIL$", out, re.MULTILINE)
-    assert out.splitlines()[-1] == "failed: cubed"
+    assert re.search(r"^cubed +numpy +no case .*FAIL$", out, re.MULTILINE)
+    assert out.splitlines()[-1].startswith("failed: cubed on numpy")
 
 
 # -- info -----------------------------------------------------------------------------------------
@@ -179,6 +268,7 @@ def test_info_without_threadpoolctl_says_what_would_show_more(capsys, monkeypatc
         (("check", "exp", "qqqqqq"), "unknown primitive 'qqqqqq'"),
         (("check", "argmax"), "argmax has no gradient"),
         (("check", "--fast"), "--fast"),
+        (("check", "--seed", "-1"), "wants a non-negative integer"),
         (("info", "more"), "more"),
     ],
 )

@@ -153,7 +153,7 @@ def test_unpool_puts_maxima_back(problem):
     ]
     assume(all(abs(a - b) < s for a, b, s in zip(g.size, default, g.stride, strict=True)))
     back = UNPOOL[n_axes](y, indices, g.kernel, g.stride, g.padding, output_size=g.size).numpy()
-    flat = indices.numpy().reshape(*x.shape[:2], -1)
+    flat = indices.numpy().reshape(*x.shape[:2], math.prod(indices.shape[2:]))
     wanted = np.zeros(x.shape)
     for n, c in np.ndindex(x.shape[:2]):
         wanted[n, c].reshape(-1)[flat[n, c]] = x[n, c].reshape(-1)[flat[n, c]]
