@@ -523,8 +523,8 @@ def index_of(draw: Draw, shape: Shape) -> tuple[Any, ...]:
             break
         named = 1
         if kind == "slice":
-            bounds = [draw.choice((None, draw.integer(-n - 1, n + 1))) for _ in range(2)]
-            parts.append(slice(*bounds, draw.choice((None, 1, 2, -1, -2))))
+            start, stop = (draw.choice((None, draw.integer(-n - 1, n + 1))) for _ in range(2))
+            parts.append(slice(start, stop, draw.choice((None, 1, 2, -1, -2))))
         elif kind == "new":
             parts.append(None)
             named = 0
@@ -570,7 +570,8 @@ def _matrix_product(draw: Draw) -> Call:
 
 
 SUBSCRIPTS = (
-    "ij,jk->ik", "ij,ij->ij", "bij,bjk,kb->bi", "i,j->ji", "ij->ji", "ij,jk,kl->il", "i,i->", ",ij->ij",
+    "ij,jk->ik", "ij,ij->ij", "bij,bjk,kb->bi", "i,j->ji", "ij->ji", "ij,jk,kl->il", "i,i->",
+    ",ij->ij",
 )  # fmt: skip
 
 
