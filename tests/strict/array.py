@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import Signature
 from types import SimpleNamespace
 from typing import Any
 
@@ -122,9 +123,9 @@ class StrictArray:
 
     def __setitem__(self, key: Any, value: Any) -> None:
         parts = self._index(key)
-        host = _operand(value)
-        if host is NotImplemented:
+        if not isinstance(value, (StrictArray, *NUMBERS)):
             raise ValueError("non-scalar numpy.ndarray cannot be used for fill")
+        host = unwrap(value)
         if any(isinstance(part, np.ndarray) and part.dtype.kind in "iu" for part in parts):
             places = np.arange(self._host.size).reshape(self._host.shape)[parts]
             if np.size(host) > 1 and np.unique(places).size != places.size:
@@ -202,29 +203,45 @@ def _arrays(values: Any) -> Any:
             yield from _arrays(value)
 
 
-def call(name: str, function: Any, args: tuple, options: dict) -> Any:
-    """``function(*args, **options)`` of NumPy on the device; without a warning, as on a GPU."""
+def call(name: str, function: Any, args: tuple, options: dict, asked: bool = False) -> Any:
+    """``function(*args, **options)`` of NumPy on the device; without a warning, as on a GPU.
+
+    `asked` says that the caller named a dtype, which then may be wider than that of the arguments.
+    """
     hosts = unwrap(args)
     named = {key: unwrap(value) for key, value in options.items()}
     with np.errstate(all="ignore"):
         result = function(*hosts, **named)
-    if options.get("out") is not None:
-        return options["out"]
-    if getattr(result, "dtype", None) == np.float64 and "dtype" not in options:
+    if getattr(result, "dtype", None) == np.float64 and not asked:
         given = {x.dtype for x in _arrays([*hosts, *named.values()])}
         if np.dtype(np.float32) in given and np.dtype(np.float64) not in given:
             raise PromotionError(f"{name}: float32 became float64 unasked")
     return wrap(result)
 
 
-def check_out(name: str, out: Any, contiguous: bool) -> None:
-    """What CuPy wants of ``out=``: one array of its own, and of C order for matrix products."""
-    if out is None:
-        return
+def invoke(
+    name: str, function: Any, frozen: Signature, args: tuple, options: dict, owner: tuple = ()
+) -> Any:
+    """`call`, after a look at whether CuPy takes these arguments; `owner` holds a method's self."""
+    given = frozen.bind(*args, **options).arguments  # a TypeError for an argument that CuPy lacks
+    out = given.get("out")
+    if out is not None:
+        _check_out(name, out, unwrap((*owner, *args)))
+    elif options.get("out") is not None:  # swallowed by **kwargs
+        raise TypeError(f"{name}: got an unexpected keyword argument 'out'")
+    result = call(name, function, (*owner, *args), options, given.get("dtype") is not None)
+    return result if out is None else out
+
+
+def _check_out(name: str, out: Any, args: tuple) -> None:
+    """One array of the device; for a matrix product in C order and of the very dtype."""
     if not isinstance(out, StrictArray):
         raise TypeError(f"{name}: return arrays must be of ArrayType, got {type(out)}")
-    if contiguous and not out.flags.c_contiguous:
-        raise ValueError(f"{name}: Output array must be C-contiguous")
+    if name in ("matmul", "dot"):
+        if not out.flags.c_contiguous:
+            raise ValueError(f"{name}: Output array must be C-contiguous")
+        if out.dtype != np.result_type(*args):
+            raise ValueError(f"{name}: Output array has the wrong dtype {out.dtype}")
 
 
 # ---------------------------------------------------------------------------------------------
@@ -232,23 +249,12 @@ def check_out(name: str, out: Any, contiguous: bool) -> None:
 # ---------------------------------------------------------------------------------------------
 
 
-def _method(name: str, frozen: Any) -> Any:
+def _method(name: str, frozen: Signature) -> Any:
     def method(self: StrictArray, *args: Any, **options: Any) -> Any:
-        frozen.bind(*args, **options)  # an argument that CuPy lacks is a TypeError
-        check_out(name, options.get("out"), contiguous=name == "dot")
-        if name == "astype":
-            args, options = unwrap(args), unwrap_options(options)
-            with np.errstate(all="ignore"):
-                return wrap(self._host.astype(*args, **options))
-        bound = getattr(np.ndarray, name)
-        return call(name, bound, (self, *args), options)
+        return invoke(name, getattr(np.ndarray, name), frozen, args, options, (self,))
 
     method.__name__ = name
     return method
-
-
-def unwrap_options(options: dict) -> dict:
-    return {key: unwrap(value) for key, value in options.items()}
 
 
 OPERATORS = {
@@ -260,23 +266,13 @@ OPERATORS = {
 }  # fmt: skip
 
 
-def _operand(value: Any) -> Any:
-    """The other side of an operator; NotImplemented for what is no business of CuPy's."""
-    if isinstance(value, StrictArray):
-        return value._host
-    if isinstance(value, NUMBERS):
-        return value
-    if isinstance(value, np.ndarray):
-        raise TypeError(f"Unsupported type {type(value)}")
-    return NotImplemented
-
-
 def _binary(name: str, ufunc: Any, swapped: bool, in_place: bool) -> Any:
     def operator(self: StrictArray, other: Any) -> Any:
-        if _operand(other) is NotImplemented:
-            return NotImplemented
+        if not isinstance(other, (StrictArray, np.ndarray, *NUMBERS)):
+            return NotImplemented  # a Tensor, which has its own say
         args = (other, self) if swapped else (self, other)
-        return call(name, ufunc, args, {"out": self} if in_place else {})
+        result = call(name, ufunc, args, {"out": self} if in_place else {})
+        return self if in_place else result
 
     return operator
 
