@@ -64,6 +64,7 @@ class Mutant:
 
 # The test files nearest to a file or folder; the longest path that fits a mutant counts.
 NEAREST = {
+    "minigrad/backend.py": ["losses", "activation"],
     "minigrad/core.py": ["core", "primitives", "linalg", "normalization"],
     "minigrad/ops/activation.py": ["primitives", "activation"],
     "minigrad/ops/conv.py": ["primitives", "conv"],
@@ -110,6 +111,10 @@ def nearest(path: str) -> list[str]:
 # ---------------------------------------------------------------------------------------------
 
 PLANTED = {
+    "minigrad/backend.py": [
+        ("off by one", "outside", "high >= count:", "high > count:"),
+        ("missing check", "outside", "if low < 0 or high", "if high"),
+    ],
     "minigrad/core.py": [
         ("missing unbroadcast", "sum_to", "if d.shape != arg.array.shape:",
          "if d.ndim != arg.array.ndim:"),
@@ -561,8 +566,6 @@ PLANTED = {
     "minigrad/nn/functional/sparse.py": [
         ("dropped mask", "embedding", "y.detach(), y)", "y, y)"),
         ("wrong constant", "embedding", "padding_idx % n,", "padding_idx,"),
-        ("off by one", "range", "high >= count:", "high > count:"),
-        ("missing check", "range", "if low < 0 or high", "if high"),
         ("off by one", "one_hot", "int(indices.max()) + 1", "int(indices.max())"),
         ("wrong axis", "cosine", "dim, ndim) - ndim", "dim, ndim)"),
         ("wrong eps", "cosine", "x / clip(euclidean_norm(x, axis=axis, keepdims=True), float(eps))",
