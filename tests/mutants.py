@@ -567,7 +567,7 @@ PLANTED = {
         ("dropped mask", "embedding", "y.detach(), y)", "y, y)"),
         ("wrong constant", "embedding", "padding_idx % n,", "padding_idx,"),
         ("off by one", "one_hot", "int(indices.max()) + 1", "int(indices.max())"),
-        ("wrong axis", "cosine", "dim, ndim) - ndim", "dim, ndim)"),
+        ("wrong axis", "cosine", "dim, len(shape))", "dim, len(shape)) - 1"),
         ("wrong eps", "cosine", "x / clip(euclidean_norm(x, axis=axis, keepdims=True), float(eps))",
          "x / (euclidean_norm(x, axis=axis, keepdims=True) + float(eps))"),
     ],

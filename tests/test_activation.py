@@ -347,6 +347,14 @@ def test_cosine_similarity_of_known_angles():
     np.testing.assert_allclose(y.numpy(), [0.0, math.sqrt(0.5), -1.0, 0.0], rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.parametrize("dim", [0, 1, -1, -2])
+def test_cosine_similarity_along_an_axis_that_broadcasts(dim):
+    x, y = mg.randn(2, 3), mg.randn(3)
+    expected = F.cosine_similarity(x, mg.broadcast_to(y, (2, 3)), dim)
+    np.testing.assert_allclose(F.cosine_similarity(x, y, dim).numpy(), expected.numpy())
+    np.testing.assert_allclose(F.cosine_similarity(y, x, dim).numpy(), expected.numpy())
+
+
 # ---------------------------------------------------------------------------------------------
 # Bad input
 # ---------------------------------------------------------------------------------------------
@@ -385,6 +393,8 @@ BAD = [
     (lambda: F.one_hot(mg.zeros((0,), dtype="int64")), ValueError, "one_hot: num_classes"),
     (lambda: F.one_hot(FLOATS), TypeError, "one_hot: tensor wants integers"),
     (lambda: F.cosine_similarity(FLOATS, FLOATS, 2), ValueError, "cosine_similarity: axis 2"),
+    (lambda: F.cosine_similarity(FLOATS, mg.ones((2,))), ValueError,
+     "cosine_similarity: .* broadcast, got"),
     (lambda: F.cosine_similarity(FLOATS, WIDE), TypeError, "cosine_similarity: .* one dtype"),
 ]  # fmt: skip
 

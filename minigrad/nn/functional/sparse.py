@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.backend import Array, backend_of, is_array
-from minigrad.core import Node, module_of
+from minigrad.core import Node, broadcast_to, module_of
 from minigrad.nn.functional.checks import same_dtype
 from minigrad.ops.elementwise import clip, where
 from minigrad.ops.reduce import euclidean_norm, sum
@@ -76,12 +76,22 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
 
 
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
-    """x1 · x2 / (max(‖x1‖, eps) · max(‖x2‖, eps)) along the axis `dim`; the shapes broadcast."""
+    """x1 · x2 / (max(‖x1‖, eps) · max(‖x2‖, eps)) along the axis `dim`; the shapes broadcast.
+
+    `dim` counts the axes of the common shape, and the vectors are those of that shape.
+    """
     same_dtype("cosine_similarity", x1=x1, x2=x2)
-    ndim = max(x1.ndim, x2.ndim)
-    axis = normalize_axis("cosine_similarity", dim, ndim) - ndim
+    try:
+        shape = np.broadcast_shapes(x1.shape, x2.shape)
+    except ValueError:
+        raise ValueError(
+            f"cosine_similarity: x1 and x2 want shapes that broadcast, got {x1.shape} and "
+            f"{x2.shape}"
+        ) from None
+    axis = normalize_axis("cosine_similarity", dim, len(shape))
 
     def unit(x: Tensor) -> Tensor:
+        x = broadcast_to(x, shape=shape)
         return x / clip(euclidean_norm(x, axis=axis, keepdims=True), float(eps))
 
     return sum(unit(x1) * unit(x2), axis=axis)
