@@ -477,6 +477,13 @@ def as_cotangent(where: str, y: Node, gradient: Any) -> Any:
     """A gradient given by the caller, checked against the output it belongs to."""
     if gradient is None:
         return default_cotangent(where, y)
+    array = gradient.array if isinstance(gradient, Node) else gradient
+    here, there = backend_of(y.array).name, backend_of(array).name
+    if is_array(array) and here != there:
+        raise TypeError(
+            f"{where}: gradient lives on {there!r}, the output on {here!r}; move it with "
+            f".to({here!r})"
+        )
     if not isinstance(gradient, Node):
         gradient = xp(y.array).array(gradient)  # a copy, lest the caller's array become a `grad`
     if gradient.shape != y.shape:

@@ -3,23 +3,30 @@
 import numpy as np
 
 import minigrad as mg
+from minigrad.backend import is_array
+from tests.backends import host
+
+
+def is_float(x):
+    """Whether x is an array of floats, of any backend."""
+    return is_array(x) and x.dtype.kind == "f"
 
 
 def inner(a, b):
-    """⟨a, b⟩ = Σ a · b, as a Python float."""
-    return float(np.sum(np.asarray(a, dtype=np.float64) * b))
+    """⟨a, b⟩ = Σ a · b, as a number; complex where a or b is."""
+    return np.sum(np.asarray(a) * b).item()
 
 
 def leaf(x, dtype=None):
     """A leaf over a float array, in its memory layout; anything else as it is."""
-    if not isinstance(x, np.ndarray) or x.dtype.kind != "f":
+    if not is_float(x):
         return x
     return mg.Tensor(x if dtype is None else x.astype(dtype), requires_grad=True)
 
 
 def differentiable(args):
     """Positions of the arguments that are arrays of floats."""
-    return [i for i, x in enumerate(args) if isinstance(x, np.ndarray) and x.dtype.kind == "f"]
+    return [i for i, x in enumerate(args) if is_float(x)]
 
 
 def moved(args, directions, step):
@@ -29,12 +36,15 @@ def moved(args, directions, step):
 
 
 def random_directions(args, seed):
-    """A random direction for each float array, None for the rest."""
+    """For each float array a direction with entries away from 0, None for the rest."""
     rng = np.random.default_rng(seed)
     at = differentiable(args)
-    return [
-        np.asarray(rng.standard_normal(x.shape)) if i in at else None for i, x in enumerate(args)
-    ]
+    return [away_from_0(rng, x.shape) if i in at else None for i, x in enumerate(args)]
+
+
+def away_from_0(rng, shape):
+    """Random numbers of either sign and magnitude ½ to 3⁄2: no entry of a gradient can hide."""
+    return np.asarray(rng.uniform(0.5, 1.5, shape) * rng.choice([-1.0, 1.0], shape))
 
 
 def gradients(f, args, v, create_graph=False, dtype=None):
@@ -46,8 +56,34 @@ def gradients(f, args, v, create_graph=False, dtype=None):
     return found, wanted
 
 
+def terms(found, directions):
+    """The terms of Σ ⟨g, u⟩ over gradients (None counts as 0) and their directions, in one row."""
+    rows = [
+        np.reshape(host(g) * u, -1) for g, u in zip(found, directions, strict=True) if g is not None
+    ]
+    return np.concatenate([*rows, np.zeros(1)])
+
+
+def assert_agrees(by_rules, numerical, relative):
+    """The sum of the terms `by_rules` is the number found otherwise, up to an error relative to
+    the magnitude of the terms: those that cancel do not count as an error."""
+    scale = max(np.abs(by_rules).sum(), abs(numerical), 1e-3)
+    assert abs(by_rules.sum() - numerical) <= relative * scale
+
+
 def central_difference(phi, step):
     """(φ(h) − φ(−h)) / 2h, of fourth order: Richardson's step from h and 2h."""
     coarse = (phi(2 * step) - phi(-2 * step)) / (4 * step)
     fine = (phi(step) - phi(-step)) / (2 * step)
     return (4 * fine - coarse) / 3
+
+
+def complex_step(phi):
+    """Im φ(ih) / h for a φ that is analytic and real on real arguments: no difference is taken, so
+    nothing cancels, and h can be so small that the result is exact to rounding.
+
+    Source: Squire & Trapp, "Using complex variables to estimate derivatives of real functions"
+    (1998).
+    """
+    step = 1e-30
+    return phi(1j * step).imag / step

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import minigrad as mg
+import tests.strict  # noqa: F401, registers the backend
 from minigrad.core import registry
 from minigrad.recording import is_grad_enabled
 
@@ -678,3 +679,11 @@ def test_gradient_may_be_a_list_or_a_tensor():
     (x * 2.0).backward([1.0, 2.0])
     (x * 2.0).backward(mg.tensor([1.0, 2.0]))
     np.testing.assert_array_equal(x.grad.array, [4.0, 8.0])
+
+
+def test_a_gradient_from_another_backend_is_refused():
+    x = mg.tensor([1.0, 2.0], requires_grad=True)
+    with pytest.raises(TypeError, match="backward: gradient lives on 'strict', the output on 'nu"):
+        (x * 2.0).backward(mg.tensor(np.ones(2, "float32")).to("strict"))
+    with pytest.raises(TypeError, match="grad: gradient lives on 'numpy', the output on 'strict'"):
+        mg.grad(x.to("strict") * 2.0, x, np.ones(2))
