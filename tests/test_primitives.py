@@ -290,9 +290,9 @@ def test_values(name, backend, data):
     found, _ = gradients(f, args, v)
     np.testing.assert_array_equal(host(y), on_arrays(name, call, backend)(*call.args))
     np.testing.assert_array_equal(host(v), 1.0)
-    for x, given, kept in zip(args, call.args, before, strict=True):
+    for x, unmoved, kept in zip(args, call.args, before, strict=True):
         np.testing.assert_array_equal(host(x), kept)
-        np.testing.assert_array_equal(given, kept)
+        np.testing.assert_array_equal(unmoved, kept)
     if backend != "numpy":
         assert_same(y, on_arrays(name, call)(*call.args))
         expected, _ = gradients(on_tensors(name, call), call.args, np.ones(y.shape))
