@@ -69,7 +69,7 @@ class StrictArray:
 
     # -- What waits for the device --------------------------------------------------------------
 
-    def get(self, stream: Any = None, order: str = "C", out: Any = None, blocking: bool = True):
+    def get(self, stream: Any = None, order: Any = "C", out: Any = None, blocking: bool = True):
         """A copy on the host."""
         synchronize("get")
         return self._host.copy(order)
@@ -111,7 +111,7 @@ class StrictArray:
         return wrap(self._host.nonzero())
 
     def __deepcopy__(self, memo: dict) -> StrictArray:
-        return self.copy()
+        return StrictArray(self._host.copy())
 
     # -- Indexing -------------------------------------------------------------------------------
 

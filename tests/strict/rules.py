@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from inspect import Parameter, Signature
 from pathlib import Path
+from typing import Any
 
 SIGNATURES = json.loads(Path(__file__).with_name("signatures.json").read_text(encoding="utf-8"))
 
@@ -14,7 +15,7 @@ SIGNATURES = json.loads(Path(__file__).with_name("signatures.json").read_text(en
 def signature(text: str) -> Signature:
     """The signature that `freeze.py` wrote as text: ``"a, axis=, *, dtype="``."""
     parameters = []
-    kind = Parameter.POSITIONAL_OR_KEYWORD
+    kind: Any = Parameter.POSITIONAL_OR_KEYWORD
     for part in filter(None, text.split(", ")):
         if part == "/":
             parameters = [p.replace(kind=Parameter.POSITIONAL_ONLY) for p in parameters]
