@@ -143,14 +143,18 @@ def _compare(
     row, column = np.unravel_index(excess.argmax(), excess.shape)
     found, wanted = analytical[row, column], numerical[row, column]
     relative = abs(found - wanted) / max(abs(found), abs(wanted), 1e-300)
-    out_index = tuple(int(i) for i in np.unravel_index(row, y.shape)) if y.ndim else ()
-    in_index = tuple(int(i) for i in np.unravel_index(column, x.shape)) if x.ndim else ()
+    entry_of_y, entry_of_x = _index(row, y.shape), _index(column, x.shape)
     raise GradcheckError(
-        f"{name}: the gradient of output {o}{list(out_index)} by inputs[{at}]{list(in_index)} is "
+        f"{name}: the gradient of output {o}{entry_of_y} by inputs[{at}]{entry_of_x} is "
         f"{found:.10g} by the rules but {wanted:.10g} numerically (relative error {relative:.2g}; "
-        f"{int((excess > 0).sum())} of {excess.size} entries differ; inputs[{at}]{list(in_index)} "
-        f"= {float(x.numpy()[in_index]):.10g}, shape {x.shape})"
+        f"{int((excess > 0).sum())} of {excess.size} entries differ; inputs[{at}]{entry_of_x} "
+        f"= {float(x.numpy().reshape(-1)[column]):.10g}, shape {x.shape})"
     )
+
+
+def _index(flat: Any, shape: tuple[int, ...]) -> str:
+    """The place of a flattened array's entry as Python writes an index; nothing without axes."""
+    return str([int(i) for i in np.unravel_index(flat, shape)]) if shape else ""
 
 
 def _gradient(name: str, f: Callable, count: int, wanted: list[int]) -> Callable:

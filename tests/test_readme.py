@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
+from minigrad import testing
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -36,7 +37,24 @@ def test_the_network_learns(shown):
 
 
 def test_the_operation_of_ones_own_passes_its_test(shown):
-    shown["test_softsquare"]()
+    shown["test_bell"]()
+
+
+def test_the_planted_mistake_gets_the_message_shown(shown):
+    """Up to the numbers: which inputs are the smallest is for hypothesis to say."""
+    text = README.read_text(encoding="utf-8")
+    (rules,) = re.findall(r"^bell\.vjps\(\n.*?^\)\n", text, re.MULTILINE | re.DOTALL)
+    wrong, _, right = rules.rpartition("/ width**2")
+    bell = mg.primitive(shown["bell"].forward)
+    exec(wrong + "/ width" + right, {"bell": bell})
+    with pytest.raises(mg.GradcheckError) as caught:
+        testing.check_op(lambda x, center: bell(x, center, width=1.5), testing.broadcasting(2))
+    (message,) = re.findall(r"```\nGradcheckError: (.*?)```", text, re.DOTALL)
+    assert words(str(caught.value)) == words(message)
+
+
+def words(message):
+    return re.sub(r"[-\d.e]+\b\.?", "#", " ".join(message.split()))
 
 
 def test_the_commands_exist():
