@@ -254,7 +254,7 @@ ONE_ARRAY: dict[str, tuple[float, float]] = {
     "erf": (-2, 2), "sin": (-3, 3), "cos": (-3, 3), "tan": (-1, 1), "arcsin": (-0.8, 0.8),
     "arccos": (-0.8, 0.8), "arctan": (-2, 2), "sinh": (-2, 2), "cosh": (-2, 2), "tanh": (-2, 2),
     "arcsinh": (-2, 2), "arccosh": (1.3, 3), "arctanh": (-0.8, 0.8), "relu": (-2, 2),
-    "softplus": (-2, 2),
+    "softplus": (-2, 2), "softsign": (-2, 2), "normal_cdf": (-2, 2),
 }  # fmt: skip
 
 
@@ -272,7 +272,7 @@ def _two_arrays(draw: Draw) -> Call:
     return Call((draw.array(a), draw.array(b)))
 
 
-@case("divide", "arctan2")
+@case("divide", "arctan2", "hypot")
 def _two_arrays_apart(draw: Draw) -> Call:
     a, b = draw.shapes()
     return Call((draw.array(a, apart=0.4), draw.array(b, apart=0.4)))

@@ -47,10 +47,10 @@ LINEAR = {
 }  # fmt: skip
 # The same for each argument alone.
 MULTILINEAR = {"multiply", "matrix_product", "contract", "conv", "conv_transpose", "conv_weight"}
-# NumPy or SciPy computes these for real numbers only, or they are not analytic (|x|, |x|² in var).
+# NumPy or SciPy computes these for real numbers only, or they are not analytic.
 REAL_ONLY = {
-    "abs", "sign", "sigmoid", "softplus", "logaddexp", "arctan2", "floor_divide", "remainder",
-    "sigmoid_cross_entropy", "var", "std", "astype",
+    "abs", "sign", "sigmoid", "softplus", "softsign", "logaddexp", "arctan2", "hypot",
+    "floor_divide", "remainder", "sigmoid_cross_entropy", "var", "std", "astype",
 }  # fmt: skip
 
 seeds = st.integers(0, 2**32 - 1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from minigrad.backend import Array, xp
 from minigrad.core import primitive
-from minigrad.ops.elementwise import sigmoid
+from minigrad.ops.elementwise import abs, reciprocal, sigmoid, square
 
 
 @primitive
@@ -86,6 +86,16 @@ def hardtanh(x, *, min_val=-1.0, max_val=1.0):
 
 
 hardtanh.vjps(lambda g, y, x, *, min_val, max_val: g * ((x > min_val) & (x < max_val)))
+
+
+@primitive
+def softsign(x):
+    """x / (1 + |x|)."""
+    return x / (abs(x) + 1.0)
+
+
+# The rules of the quotient would leave the slope 1 / (1 + |x|)² to a difference that cancels.
+softsign.vjps(lambda g, y, x: g * square(reciprocal(abs(x) + 1.0)))
 
 
 def log1p_exp(x: Array) -> Array:

@@ -154,6 +154,20 @@ def reciprocal(x):
 
 reciprocal.vjps(lambda g, y, x: -g * y * y)
 
+
+@primitive
+def hypot(a, b):
+    """√(a² + b²), where the squares do not overflow; the gradient at 0 is 0."""
+    return xp(a, b).hypot(a, b)
+
+
+def _over_length(x, length):
+    return x / where(length == 0.0, math.inf, length)  # at the origin 0, to every order
+
+
+hypot.vjps(lambda g, y, a, b: g * _over_length(a, y),
+           lambda g, y, a, b: g * _over_length(b, y))
+
 # ---------------------------------------------------------------------------------------------
 # Exponentials and logarithms
 # ---------------------------------------------------------------------------------------------
@@ -253,7 +267,23 @@ def erf(x):
     return special(x).erf(x)
 
 
-erf.vjps(lambda g, y, x: g * (exp(-x * x) * (2.0 / math.sqrt(math.pi))))
+def _gaussian(x):
+    # e^(−x²), which is 0 in every dtype beyond 30; the square of a large x would overflow.
+    x = clip(x, -30.0, 30.0)
+    return exp(-x * x)
+
+
+erf.vjps(lambda g, y, x: g * (_gaussian(x) * (2.0 / math.sqrt(math.pi))))
+
+
+@primitive
+def normal_cdf(x):
+    """(1 + erf(x / √2)) / 2, the distribution function of the standard normal; accurate in its
+    lower tail, where the sum cancels."""
+    return special(x).ndtr(x)
+
+
+normal_cdf.vjps(lambda g, y, x: g * (_gaussian(x * math.sqrt(0.5)) / math.sqrt(2.0 * math.pi)))
 
 # ---------------------------------------------------------------------------------------------
 # Trigonometric and hyperbolic functions
@@ -309,17 +339,22 @@ def arctan(x):
     return xp(x).arctan(x)
 
 
-arctan.vjps(lambda g, y, x: g / (1.0 + x * x))
+arctan.vjps(lambda g, y, x: g / hypot(x, 1.0) / hypot(x, 1.0))
 
 
 @primitive
 def arctan2(a, b):
-    """The angle of the point (b, a), in [−π, π]."""
+    """The angle of the point (b, a), in [−π, π]; the gradient at the origin is 0."""
     return xp(a, b).arctan2(a, b)
 
 
-arctan2.vjps(lambda g, y, a, b: g * b / (a * a + b * b),
-             lambda g, y, a, b: -g * a / (a * a + b * b))
+def _over_square(x, a, b):
+    length = hypot(a, b)  # whose square may overflow
+    return _over_length(_over_length(x, length), length)
+
+
+arctan2.vjps(lambda g, y, a, b: g * _over_square(b, a, b),
+             lambda g, y, a, b: -g * _over_square(a, a, b))
 
 
 @primitive
@@ -353,7 +388,7 @@ def arcsinh(x):
     return xp(x).arcsinh(x)
 
 
-arcsinh.vjps(lambda g, y, x: g / sqrt(x * x + 1.0))
+arcsinh.vjps(lambda g, y, x: g / hypot(x, 1.0))
 
 
 @primitive

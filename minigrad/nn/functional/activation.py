@@ -39,8 +39,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
             f"prelu: weight wants shape (1,) or {(channels,)} for input of shape {input.shape}, "
             f"got {weight.shape}"
         )
-    if input.ndim > 1:
-        weight = reshape(weight, shape=(-1,) + (1,) * (input.ndim - 2))
+    weight = reshape(weight, shape=((-1,) + (1,) * (input.ndim - 2))[: input.ndim])
     return elementwise.where(input > 0.0, input, weight * input)
 
 
@@ -63,10 +62,13 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     Source: Hendrycks & Gimpel, "Gaussian error linear units" (2016).
     """
     if approximate == "none":
-        return input * 0.5 * (1.0 + elementwise.erf(input * math.sqrt(0.5)))
+        return input * elementwise.normal_cdf(input)
     if approximate == "tanh":
-        inner = math.sqrt(2.0 / math.pi) * (input + 0.044715 * (input * input * input))
-        return input * 0.5 * (1.0 + elementwise.tanh(inner))
+        # (1 + tanh(z)) / 2 is sigmoid(2z), which does not cancel where x is negative. Beyond 25 it
+        # is 0 or 1 in every dtype, and a larger cube would overflow.
+        x = elementwise.clip(input, -25.0, 25.0)
+        z = math.sqrt(2.0 / math.pi) * (x + 0.044715 * (x * x * x))
+        return input * elementwise.sigmoid(2.0 * z)
     raise ValueError(f"gelu: approximate wants 'none' or 'tanh', got {approximate!r}")
 
 
@@ -85,7 +87,7 @@ def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tenso
 
 def softsign(input: Tensor) -> Tensor:
     """x / (1 + |x|)."""
-    return input / (1.0 + elementwise.abs(input))
+    return activation.softsign(input)
 
 
 def sigmoid(input: Tensor) -> Tensor:
