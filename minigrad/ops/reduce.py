@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.backend import xp
-from minigrad.core import astype, broadcast_to, primitive
+from minigrad.backend import Array, xp
+from minigrad.core import Node, astype, broadcast_to, primitive
 from minigrad.ops.elementwise import abs, exp, sign, where
-from minigrad.ops.shape import as_array, flip, join, moveaxis, normalize_axes, reshape
+from minigrad.ops.shape import as_array, flip, join, moveaxis, normalize_axes, reshape, squeeze
 
 
 def _restore(g: Any, x: Any, axis: Any) -> Any:
@@ -45,15 +45,35 @@ def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     return sum(x, axis=axes, keepdims=keepdims) / _count(x, axes)
 
 
+def _centred(name: str, x: Any, axis: Any) -> Any:
+    """x minus its mean over the axes.
+
+    The mean is taken of the distances to the first element: equal elements give exactly 0, and a
+    large offset costs no digits.
+    """
+    axes = normalize_axes(name, axis, x.ndim)
+    first = tuple(slice(0, 1) if i in axes else slice(None) for i in range(x.ndim))
+    distance = x - x[first]
+    return distance - mean(distance, axes, keepdims=True)
+
+
+def _freedom(x: Any, axis: Any, ddof: int) -> int:
+    """n − ddof, what the sum of squares is divided by; not below 0."""
+    n = _count(x, axis)
+    return n - ddof if n > ddof else 0
+
+
 @primitive
 def var(x, *, axis=None, keepdims=False, ddof=0):
     """Σ (x − mean)² / (n − ddof) over the axes: ddof=0 the variance, 1 its unbiased estimate."""
-    return x.var(axis=axis, ddof=ddof, keepdims=keepdims)
+    d = _centred("var", x if x.dtype.kind == "f" else x.astype("float64"), axis)
+    return (d * d).sum(axis=axis, keepdims=keepdims) / _freedom(x, axis, ddof)
 
 
 def _var_vjp(g, y, x, *, axis, keepdims, ddof):
-    scale = 2.0 / (_count(x, axis) - ddof) if _count(x, axis) != ddof else math.nan
-    return _restore(g, x, axis) * ((x - mean(x, axis, keepdims=True)) * scale)
+    freedom = _freedom(x, axis, ddof)
+    d = _centred("var", x, axis)
+    return _restore(g, x, axis) * (d * (2.0 / freedom if freedom else math.nan))
 
 
 var.vjps(_var_vjp)
@@ -62,13 +82,16 @@ var.vjps(_var_vjp)
 @primitive
 def std(x, *, axis=None, keepdims=False, ddof=0):
     """√var over the axes; the gradient at standard deviation 0 is 0."""
-    return x.std(axis=axis, ddof=ddof, keepdims=keepdims)
+    d = _centred("std", x if x.dtype.kind == "f" else x.astype("float64"), axis)
+    length = euclidean_norm(d, axis=axis, keepdims=keepdims)
+    return length / _freedom(x, axis, ddof) ** 0.5
 
 
 def _std_vjp(g, y, x, *, axis, keepdims, ddof):
-    scale = 1.0 / (_count(x, axis) - ddof) if _count(x, axis) != ddof else math.nan
-    slope = _restore(g / where(y == 0.0, 1.0, y), x, axis)
-    return slope * ((x - mean(x, axis, keepdims=True)) * scale)
+    freedom = _freedom(x, axis, ddof)
+    spread = _restore(where(y == 0.0, math.inf, y), x, axis)  # a slope of 0, to every order
+    d = _centred("std", x, axis) / spread
+    return _restore(g, x, axis) * (d * (1.0 / freedom if freedom else math.nan))
 
 
 std.vjps(_std_vjp)
@@ -88,7 +111,8 @@ def min(x, *, axis=None, keepdims=False):
 
 def _extremum_vjp(g, y, x, *, axis, keepdims):
     winners = astype(x == _restore(y, x, axis), dtype=x.dtype)
-    share = _restore(g, x, axis) / sum(winners, axis=axis, keepdims=True)
+    count = sum(winners, axis=axis, keepdims=True)  # 0 only where y is NaN, and so is the gradient
+    share = _restore(g, x, axis) / where(count == 0.0, math.nan, count)
     return share * winners
 
 
@@ -139,8 +163,12 @@ def logsumexp(x, *, axis=None, keepdims=False):
 
 
 def _logsumexp_vjp(g, y, x, *, axis, keepdims):
+    # The softmax of x. The sum of e^(x − y) is 1 but for the rounding of y, which for a large y is
+    # far above that of the result, and 0 where all entries are −∞.
     top = where(y == -math.inf, 0.0, y)  # −∞ − (−∞) would be NaN; e^(−∞ − 0) is 0
-    return _restore(g, x, axis) * exp(x - _restore(top, x, axis))
+    e = exp(x - _restore(top, x, axis))
+    total = sum(e, axis=axis, keepdims=True)
+    return _restore(g, x, axis) * (e / where(total == 0.0, 1.0, total))
 
 
 logsumexp.vjps(_logsumexp_vjp)
@@ -175,25 +203,53 @@ cumsum.vjps(_cumsum_vjp)
 
 @primitive
 def euclidean_norm(x, *, axis=None, keepdims=False):
-    """√Σ x² over the axes; the gradient at 0 is 0."""
-    return xp(x).sqrt((x * x).sum(axis=axis, keepdims=keepdims))
+    """√Σ x² over the axes; the gradient at 0 is 0.
+
+    The squares are those of x divided by a power of two next to the largest |x|, which is exact:
+    they do not overflow, nor vanish, where the norm itself does not.
+    """
+    if x.size == 0:
+        return x.sum(axis=axis, keepdims=keepdims)
+    module = xp(x)
+    top = module.abs(x).max(axis=axis, keepdims=True)
+    scale = module.ldexp(module.ones_like(top), module.frexp(top)[1] - 1)
+    ratio = x / scale
+    y = module.sqrt((ratio * ratio).sum(axis=axis, keepdims=True)) * scale
+    return y if keepdims else y.squeeze(normalize_axes("norm", axis, x.ndim))
 
 
 def _euclidean_norm_vjp(g, y, x, *, axis, keepdims):
-    return _restore(g / where(y == 0.0, 1.0, y), x, axis) * x
+    length = _restore(where(y == 0.0, math.inf, y), x, axis)  # a slope of 0, to every order
+    return _restore(g, x, axis) * (x / length)
 
 
 euclidean_norm.vjps(_euclidean_norm_vjp)
 
 
-def _power_norm(x: Any, p: float, axis: Any, keepdims: bool) -> Any:
-    """(Σ |x|ᵖ)^(1/p), with gradient 0 where a base is 0."""
+def _power_norm(x: Any, p: float, axis: int, keepdims: bool) -> Any:
+    """(Σ |x|ᵖ)^(1/p), with gradient 0 where a base is 0.
+
+    The powers are those of x divided by the entry that decides, the largest or for p < 0 the
+    smallest, lest they overflow. It counts as a constant: c · ‖x / c‖ is the same function of x
+    for every c, and has the same gradient.
+    """
     size = abs(x)
-    powers = where(size == 0.0, 0.0, where(size == 0.0, 1.0, size) ** p) if p > 0 else size ** p
-    total = sum(powers, axis=axis, keepdims=keepdims)
-    if p < 0:
-        return total ** (1.0 / p)
-    return where(total == 0.0, 0.0, where(total == 0.0, 1.0, total) ** (1.0 / p))
+    scale = _deciding(size.array if isinstance(size, Node) else size, p, axis)
+    ratio = size / scale
+    zero = ratio == 0.0
+    powers = where(zero, 0.0 if p > 0 else math.inf, where(zero, 1.0, ratio) ** p)
+    total = sum(powers, axis=axis, keepdims=True)
+    none = total == 0.0
+    y = where(none, 0.0, where(none, 1.0, total) ** (1.0 / p)) * scale
+    return y if keepdims else squeeze(y, axis)
+
+
+def _deciding(size: Array, p: float, axis: int) -> Any:
+    """The largest entry along the axis, for p < 0 the smallest; 1 in place of 0 and ∞."""
+    if size.size == 0:
+        return 1.0
+    entry = size.max(axis=axis, keepdims=True) if p > 0 else size.min(axis=axis, keepdims=True)
+    return xp(entry).where((entry > 0.0) & (entry < math.inf), entry, 1.0)
 
 
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
