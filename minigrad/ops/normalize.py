@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from minigrad.backend import Array, xp
 from minigrad.core import primitive
 from minigrad.ops.elementwise import exp
@@ -31,8 +33,13 @@ log_softmax.vjps(lambda g, y, x, *, axis: g - exp(y) * sum(g, axis=axis, keepdim
 
 
 def moments(x: Array, axis: tuple[int, ...]) -> tuple[Array, Array]:
-    """Mean and (biased) variance of an array over the axes, the axes kept."""
-    middle = x.mean(axis=axis, keepdims=True)
+    """Mean and (biased) variance of an array over the axes, the axes kept.
+
+    The mean is summed in float64: of large equal float32 entries it is that entry, not its
+    neighbour, whose distance would be taken for their deviation.
+    """
+    wide = np.promote_types(x.dtype, np.float64)
+    middle = x.mean(axis=axis, dtype=wide, keepdims=True).astype(x.dtype)
     centred = x - middle
     return middle, (centred * centred).mean(axis=axis, keepdims=True)
 
