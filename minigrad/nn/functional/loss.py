@@ -342,7 +342,7 @@ def cross_entropy(
             raise ValueError(f"{name}: ignore_index has no meaning where target has probabilities")
         _check_alike(name, reduction, input=input, target=target)
         t = _classes_last(target) * (1.0 - smoothing) + smoothing / rows.shape[1]
-        losses = -sum(_weighed(log_softmax(rows, 1), weight) * t, axis=1)
+        losses = -sum(_weighed(_weighed(log_softmax(rows, 1), weight), t), axis=1)
         return _reduced_by_weight(losses, 1.0, None, reduction, _without_classes(input))
     labels, ignored = _labels(name, input, target, ignore_index)
     share = 1.0 if weight is None else weight[labels]
@@ -376,7 +376,11 @@ def nll_loss(
 
 
 def _weighed(x: Tensor, weight: Tensor | None) -> Tensor:
-    return x if weight is None else x * weight
+    """weight · x for logarithms x; where the weight is 0 so is this, even if x is −∞."""
+    if weight is None:
+        return x
+    masked = (weight == 0.0) & (x == -math.inf)
+    return where(masked, 0.0, x) * weight
 
 
 def _without_classes(input: Tensor) -> tuple[int, ...]:
@@ -397,9 +401,12 @@ def kl_div(
     check_reduction("kl_div", reduction, (*REDUCTIONS, "batchmean"))
     _check_alike("kl_div", "none", input=input, target=target)
     if log_target:
-        losses = exp(target) * (target - input)
+        weight = exp(target)
+        log_ratio = input - where(weight == 0.0, 0.0, target)
     else:
-        losses = target * (log(where(target == 0.0, 1.0, target)) - input)
+        weight = target
+        log_ratio = input - log(where(target == 0.0, 1.0, target))
+    losses = -_weighed(log_ratio, weight)
     if reduction != "batchmean":
         return _reduced(losses, reduction)
     if input.ndim == 0:
