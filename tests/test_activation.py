@@ -168,6 +168,12 @@ def test_prelu(seed, shape, per_channel):
     assert_twins(F.prelu, torch.nn.functional.prelu, [values(shape, seed), weight], seed=seed)
 
 
+def test_prelu_of_a_number_is_a_number():
+    y = F.prelu(mg.tensor(-2.0), mg.tensor([0.5]))
+    assert y.shape == ()
+    assert y.item() == -1.0
+
+
 def test_prelu_of_channels():
     x = mg.tensor([[-1.0, -1.0, 2.0], [-4.0, 3.0, -2.0]])
     y = F.prelu(x, mg.tensor([0.5, 0.25, 2.0]))
