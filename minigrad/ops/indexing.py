@@ -77,7 +77,8 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Any:
     """The elements of x at `indices` along an axis, as ``np.take`` (None: of x flattened).
 
     Args:
-        indices: ints of any shape, which replaces the axis in the result; out of range raises.
+        indices: ints of any shape, which replaces the axis in the result; out of range they raise
+            on NumPy and wrap on CuPy.
     """
     if axis is None:
         return take(ravel(x), indices, 0)

@@ -14,7 +14,7 @@ SIGNATURES = json.loads(Path(__file__).with_name("signatures.json").read_text(en
 
 def signature(text: str) -> Signature:
     """The signature that `freeze.py` wrote as text: ``"a, axis=, *, dtype="``."""
-    parameters = []
+    parameters: list[Parameter] = []
     kind: Any = Parameter.POSITIONAL_OR_KEYWORD
     for part in filter(None, text.split(", ")):
         if part == "/":
