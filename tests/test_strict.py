@@ -16,7 +16,7 @@ import minigrad.nn.functional as F
 from minigrad import nn
 from minigrad.backend import get_backend
 from tests import strict
-from tests.strict.array import METHODS, StrictArray
+from tests.strict.device import METHODS, StrictArray
 from tests.strict.rules import SIGNATURES, signature
 
 backend = get_backend("strict")

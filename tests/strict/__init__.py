@@ -16,8 +16,8 @@ from __future__ import annotations
 from typing import Any
 
 from minigrad.backend import DeviceBackend, register_backend
-from tests.strict.array import StrictArray
-from tests.strict.module import StrictModule
+from tests.strict.device import StrictArray
+from tests.strict.modules import StrictModule
 from tests.strict.rules import (
     PromotionError,
     SynchronizationError,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import scipy.special
 
-from tests.strict.array import StrictArray, invoke, unwrap
+from tests.strict.device import StrictArray, invoke, unwrap
 from tests.strict.rules import (
     SIGNATURES,
     copy_to_device,
