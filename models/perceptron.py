@@ -17,8 +17,8 @@ w = 0, a constant η scales w and changes no decision.
     (Σ η)² / Σ η² ≤ (R / γ)²
 
 which for constant η says that there are at most (R / γ)² mistakes, in whatever order the examples
-come (A. B. J. Novikoff 1962, "On convergence proofs on perceptrons"). The largest margin γ is found
-as that of a support vector machine: γ = 1 / |v| for the shortest v with ± v · x̃ ≥ 1.
+come (A. B. J. Novikoff 1962, "On convergence proofs on perceptrons"). The largest margin γ is that
+of a support vector machine, the distance from 0 to the convex hull of the ± x̃.
 
 **What it cannot.** XOR (M. Minsky and S. Papert 1969, "Perceptrons"). No hyperplane separates two
 classes exactly if their convex hulls share a point, and whether they do is a linear programme.
@@ -40,7 +40,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.ticker import MaxNLocator
-from scipy.optimize import linprog, minimize
+from scipy.optimize import linprog, nnls
 
 import minigrad as mg
 from minigrad import nn
@@ -109,20 +109,14 @@ def shared_point(first: np.ndarray, second: np.ndarray) -> np.ndarray | None:
 def largest_margin(x: np.ndarray, positive: np.ndarray) -> float:
     """γ = max over |u| = 1 of the least ± u · x̃, for separable rows x̃ (n, d) and their signs (n,).
 
-    With v = u / γ: the shortest v with ± v · x̃ ≥ 1 for all rows, a quadratic programme.
+    γ is the distance from 0 to the convex hull of the rows ± x̃. Its nearest point has the shares
+    a / Σ a of the a ≥ 0 with the least |Σ aᵢ (± x̃ᵢ, 1) − (0, 1)|, a non-negative least squares
+    problem (C. L. Lawson and R. J. Hanson 1974, "Solving least squares problems", chapter 23).
     """
     signed = np.where(positive, 1.0, -1.0)[:, None] * x
-    solution = minimize(
-        lambda v: 0.5 * v @ v,
-        np.zeros(x.shape[1]),
-        jac=lambda v: v,
-        constraints={"type": "ineq", "fun": lambda v: signed @ v - 1.0, "jac": lambda v: signed},
-        method="SLSQP",
-        options={"ftol": 1e-12},
-    )
-    if not solution.success:
-        raise RuntimeError(f"largest_margin: no margin was found ({solution.message})")
-    return float(1.0 / np.linalg.norm(solution.x))
+    system = np.concatenate([signed, np.ones((len(x), 1))], axis=1).T
+    shares, _ = nnls(system, np.array([*np.zeros(x.shape[1]), 1.0]))
+    return float(np.linalg.norm(shares @ signed) / shares.sum())
 
 
 def exact(lr: float) -> float:

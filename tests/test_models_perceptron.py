@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import minigrad as mg
@@ -123,6 +123,28 @@ def test_the_largest_margin_of_known_cases():
     table = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
     gamma = largest_margin(with_constant(table), table.sum(1) == 2)  # AND: v = (2, 2, −3)
     assert math.isclose(gamma, 1 / math.sqrt(17))
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 8))
+@example(234, 6)
+def test_the_largest_margin_lies_between_its_bounds(seed, n):
+    """At least that of the plane behind the labels; at most |Σ aᵢ (± x̃ᵢ)| for any shares a."""
+    generator = np.random.default_rng(seed)
+    rows = with_constant(generator.normal(size=(n, 2)))
+    u = generator.normal(size=3)
+    positive = rows @ u > 0.0
+    signed = np.where(positive, 1.0, -1.0)[:, None] * rows
+    gamma = largest_margin(rows, positive)
+    assert gamma >= (signed @ u).min() / np.linalg.norm(u) * (1.0 - 1e-9)
+    shares = generator.dirichlet(np.full(n, 0.3), size=100)
+    assert gamma <= np.linalg.norm(shares @ signed, axis=1).min() * (1.0 + 1e-9)
+
+
+def test_the_largest_margin_between_two_near_points():
+    """With x̃ = (a, 1) and (b, 1), both conditions are tight: v = (2, −a − b) / (a − b)."""
+    for a, b in [(1.0, 0.999), (0.3, 0.2), (-2.0, -2.001), (1.5, -1.0)]:
+        gamma = largest_margin(np.array([[a, 1.0], [b, 1.0]]), np.array([True, False]))
+        assert math.isclose(gamma, (a - b) / math.hypot(2.0, a + b), rel_tol=1e-9)
 
 
 def test_several_units_move_the_missed_and_the_guessed_class():
