@@ -29,6 +29,8 @@ class BackendError(RuntimeError):
 class Backend:
     """An array library: its modules, its array type, and its seeded random generator."""
 
+    working_set = 1 << 21  # bytes that work in blocks keeps to: about what a core's cache holds
+
     def __init__(self, name: str, module: ModuleType, special: ModuleType) -> None:
         self.name = name
         self.module = module
@@ -89,6 +91,8 @@ class DeviceBackend(Backend):
     there, by the next value that anybody looks at: until then nothing waits, and no number that
     came of a wrong index is ever seen.
     """
+
+    working_set = sys.maxsize  # few large pieces of work: a block is everything
 
     def __init__(self, name: str, module: ModuleType, special: ModuleType) -> None:
         super().__init__(name, module, special)

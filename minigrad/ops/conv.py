@@ -32,8 +32,6 @@ from minigrad.backend import Array, backend_of, xp
 from minigrad.core import primitive
 from minigrad.ops.shape import pad_constant
 
-COLUMN_BYTES = 1 << 21  # columns built at a time on a CPU: about what a core's cache holds
-
 
 def output_length(n: int, kernel: int, stride: int, dilation: int, padding: tuple[int, int]) -> int:
     """How many windows fit along an axis."""
@@ -115,11 +113,9 @@ fold.vjps(_fold_vjp)
 
 
 def _blocks(x: Array, column_length: int) -> Iterator[slice]:
-    """Slices of the batch for which columns are built together: all of it on a GPU."""
+    """Slices of the batch for which columns are built together."""
     n = x.shape[0]
-    step = max(1, COLUMN_BYTES // max(1, column_length * x.dtype.itemsize))
-    if backend_of(x).name == "cupy":
-        step = max(1, n)
+    step = max(1, backend_of(x).working_set // max(1, column_length * x.dtype.itemsize))
     return (slice(start, start + step) for start in range(0, n, step))
 
 
