@@ -123,7 +123,8 @@ def test_blocks_of_the_batch_do_not_show(monkeypatch):
         ]
 
     whole = compute()
-    monkeypatch.setattr(get_backend("numpy"), "working_set", 2 * 27 * 81 * 8)  # two images at a time
+    two_images = 2 * 27 * 81 * 8
+    monkeypatch.setattr(get_backend("numpy"), "working_set", two_images)
     for one, other in zip(whole, compute(), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
 
