@@ -87,3 +87,29 @@ def complex_step(phi):
     """
     step = 1e-30
     return phi(1j * step).imag / step
+
+
+def assert_derivatives_are_of_one_function(f, xs, seed):
+    """⟨v, J u⟩ = ⟨Jᵀ v, u⟩ and, with H the Hessian of x ↦ Σ v · sin f(x), ⟨w, H u⟩ = ⟨u, H w⟩: to
+    rounding, whatever f computes.
+
+    The sine bends what is linear. Floats `xs` of the host; f takes Tensors and returns one.
+    """
+    rng = np.random.default_rng(seed)
+    u, w = ([away_from_0(rng, x.shape) for x in xs] for _ in range(2))
+    y, tangent = mg.jvp(f, tuple(xs), tuple(u))
+    out, pullback = mg.vjp(f, *xs)
+    v = away_from_0(rng, y.shape)
+    np.testing.assert_array_equal(y.numpy(), out.numpy())
+    assert tangent.shape == y.shape
+    assert_agrees(terms(pullback(v), u), inner(tangent.numpy(), v), 1e-11)
+
+    leaves = [leaf(x) for x in xs]
+    slopes = mg.grad((mg.sin(f(*leaves)) * v).sum(), leaves, create_graph=True)
+
+    def hessian_times(directions):
+        along = sum((g * d).sum() for g, d in zip(slopes, directions, strict=True))
+        return mg.grad(along, leaves, retain_graph=True, allow_unused=True)
+
+    there, back = terms(hessian_times(u), w), terms(hessian_times(w), u)
+    assert_agrees(there, back.sum(), 1e-9)

@@ -15,6 +15,7 @@ from minigrad import core, nn
 from minigrad.gradcheck import check_rules, directional_error
 from tests.backends import BACKENDS, assert_same, on
 from tests.layers import CASES, Case, Watched, seeds
+from tests.oracles import assert_derivatives_are_of_one_function
 
 LAYERS = sorted(CASES)
 
@@ -102,32 +103,9 @@ def test_float32_stays_float32(name, data, seed):
 
 @pytest.mark.parametrize("name", LAYERS)
 @given(data=st.data(), seed=seeds)
-def test_jacobian_and_hessian_are_those_of_one_function(name, data, seed):
-    """⟨v, J u⟩ = ⟨Jᵀ v, u⟩, and with H of ⟨v, f⟩, ⟨w, H u⟩ = ⟨u, H w⟩."""
+def test_duality_and_symmetry(name, data, seed):
     case = drawn(data, name)
-    f = one_output(case)
-    xs = case.values
-    u, w = random_like(xs, seed), random_like(xs, seed + 1)
-    y, tangent = mg.jvp(f, tuple(xs), tuple(u))
-    (v,) = random_like([y], seed + 2)
-    _, pullback = mg.vjp(f, *xs)
-    pulled = pullback(v)
-    magnitude = 1.0 + sum(np.abs(p.array * d).sum() for p, d in zip(pulled, u, strict=True))
-    assert abs(inner([tangent], [v]).item() - inner(pulled, u).item()) <= 1e-11 * magnitude
-
-    leaves = leaves_of(case)
-    slopes = mg.grad(f(*leaves), leaves, v, create_graph=True)
-
-    def hessian_times(direction):
-        along = inner(slopes, direction)
-        if not along.requires_grad:  # f is linear
-            return [mg.zeros_like(x) for x in leaves]
-        found = mg.grad(along, leaves, retain_graph=True, allow_unused=True)
-        return [mg.zeros_like(x) if g is None else g for x, g in zip(leaves, found, strict=True)]
-
-    of_u, of_w = hessian_times(u), hessian_times(w)
-    magnitude = 1.0 + sum(np.abs(h.array * d).sum() for h, d in zip(of_u, w, strict=True))
-    assert abs(inner(of_u, w).item() - inner(of_w, u).item()) <= 1e-10 * magnitude
+    assert_derivatives_are_of_one_function(one_output(case), case.values, seed)
 
 
 @pytest.mark.parametrize("name", LAYERS)
