@@ -21,6 +21,7 @@ ELEMENTWISE = {
     "relu": (F.relu, {}, lambda x: np.where(x > 0, x, 0)),
     "leaky_relu": (F.leaky_relu, {"negative_slope": 0.2}, lambda x: np.where(x > 0, x, 0.2 * x)),
     "steep": (F.leaky_relu, {"negative_slope": 1.5}, lambda x: np.where(x > 0, x, 1.5 * x)),
+    "falling": (F.leaky_relu, {"negative_slope": -0.5}, lambda x: np.where(x > 0, x, -0.5 * x)),
     "elu": (F.elu, {"alpha": 1.7}, lambda x: np.where(x > 0, x, 1.7 * np.expm1(np.minimum(x, 0)))),
     "selu": (
         F.selu,

@@ -129,6 +129,37 @@ def test_blocks_of_the_batch_do_not_show(monkeypatch):
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
 
 
+@given(testing.conv_geometries(), st.integers(0, 2**32 - 1))
+def test_public_convolution_equals_the_definition(g, seed):
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((g.batch, g.channels[0], *g.size))
+    w = rng.standard_normal((g.channels[1], g.channels[0] // g.groups, *g.kernel))
+    b = rng.standard_normal(g.channels[1])
+    y = CONV[len(g.size)](
+        *map(mg.tensor, (x, w, b)), g.stride, g.padding, g.dilation, g.groups
+    ).numpy()
+    pairs = [(p, p) for p in g.padding]
+    wanted = naive_conv(x, w, g.stride, pairs, g.dilation, g.groups)
+    np.testing.assert_allclose(y, wanted + b.reshape(-1, *[1] * len(g.size)), atol=1e-12)
+
+
+@pytest.mark.parametrize(("stride", "padding", "extra"), [(1, 0, 2), (1, 1, 2), (2, 0, 2)])
+def test_output_padding_of_a_stride_or_more(stride, padding, extra):
+    """It takes back what `padding` cut off, and then appends zeros."""
+    x, w = mg.randn(2, 3, 4), mg.randn(3, 2, 3)
+    y = F.conv_transpose1d(x, w, None, stride, padding, extra, dilation=3).numpy()
+    whole = F.conv_transpose1d(x, w, None, stride, dilation=3).numpy()
+    whole = np.pad(whole, [(0, 0), (0, 0), (0, extra)])
+    np.testing.assert_allclose(y, whole[..., padding : padding + y.shape[-1]], rtol=1e-6)
+
+
+def test_same_padding_with_dilation():
+    x, w = np.arange(9.0), np.array([1.0, 10.0, 100.0])
+    y = F.conv1d(mg.tensor(x[None, None]), mg.tensor(w[None, None]), padding="same", dilation=2)
+    wanted = np.correlate(np.pad(x, 2), [1.0, 0.0, 10.0, 0.0, 100.0], "valid")
+    np.testing.assert_array_equal(y.numpy()[0, 0], wanted)
+
+
 def test_same_and_valid_padding():
     x = mg.tensor(np.arange(10.0).reshape(1, 1, 10))
     w = mg.tensor(np.array([[[1.0, 10.0, 100.0, 1000.0]]]))

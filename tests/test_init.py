@@ -71,6 +71,15 @@ def test_orthogonal_is_uniform_over_the_rotations():
     assert 70 < sum(value > 0 for value in first) < 130
 
 
+def test_gains():
+    expected = {
+        "linear": 1.0, "conv2d": 1.0, "conv_transpose1d": 1.0, "sigmoid": 1.0, "tanh": 5 / 3,
+        "relu": math.sqrt(2), "leaky_relu": math.sqrt(2 / 1.0001), "selu": 3 / 4,
+    }  # fmt: skip
+    assert {name: init.calculate_gain(name) for name in expected} == pytest.approx(expected)
+    assert init.calculate_gain("leaky_relu", 0.5) == pytest.approx(math.sqrt(2 / 1.25))
+
+
 @pytest.mark.parametrize("name", [
     "linear", "sigmoid", "tanh", "relu", "leaky_relu", "selu", "conv1d", "conv_transpose3d",
 ])  # fmt: skip

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
+import minigrad.nn.functional as F
 from minigrad import nn
 
 # (class, positional arguments, keyword arguments, shapes of inputs that it takes)
@@ -195,6 +196,68 @@ def test_signatures_are_a_subset_of_pytorchs(torch, name):
     for p in ours:
         if p.default is not p.empty:
             assert p.default == theirs[p.name].default
+
+
+# -- Layers without PyTorch -----------------------------------------------------------------------
+
+# (layer, what it computes, shape of its input): no setting is lost on the way to the function
+SETTINGS = [
+    (nn.LeakyReLU(0.3), lambda m, x: F.leaky_relu(x, 0.3), (3, 4)),
+    (nn.PReLU(), lambda m, x: F.prelu(x, mg.full(1, 0.25)), (3, 4)),
+    (nn.PReLU(3, 0.1), lambda m, x: F.prelu(x, mg.full(3, 0.1)), (2, 3, 4)),
+    (nn.ELU(1.5), lambda m, x: F.elu(x, 1.5), (3, 4)),
+    (nn.GELU("tanh"), lambda m, x: F.gelu(x, "tanh"), (3, 4)),
+    (nn.Softplus(2.0, 0.5), lambda m, x: F.softplus(x, 2.0, 0.5), (3, 4)),
+    (nn.Hardtanh(-0.5, 0.25), lambda m, x: F.hardtanh(x, -0.5, 0.25), (3, 4)),
+    (nn.Threshold(0.1, -2.0), lambda m, x: F.threshold(x, 0.1, -2.0), (3, 4)),
+    (nn.Softmax(0), lambda m, x: F.softmax(x, 0), (3, 4)),
+    (nn.LogSoftmax(0), lambda m, x: F.log_softmax(x, 0), (3, 4)),
+    (nn.Flatten(), lambda m, x: x.reshape(2, 12), (2, 3, 4)),
+    (nn.Flatten(0, 1), lambda m, x: x.reshape(6, 4), (2, 3, 4)),
+    (nn.Unflatten(1, (2, -1)), lambda m, x: x.reshape(2, 2, 3, 4), (2, 6, 4)),
+    (nn.Conv1d(2, 4, 3, 2, 1, 2, 2), lambda m, x: F.conv1d(x, m.weight, m.bias, 2, 1, 2, 2),
+     (2, 2, 9)),
+    (nn.Conv2d(2, 3, (3, 2)), lambda m, x: F.conv2d(x, m.weight, m.bias), (2, 2, 5, 5)),
+    (nn.ConvTranspose1d(2, 4, 3, 2, 1, 1, 2, True, 2),
+     lambda m, x: F.conv_transpose1d(x, m.weight, m.bias, 2, 1, 1, 2, 2), (2, 2, 5)),
+    (nn.MaxPool1d(2), lambda m, x: F.max_pool1d(x, 2), (2, 2, 7)),
+    (nn.MaxPool1d(3, 2, 1, 2, False, True), lambda m, x: F.max_pool1d(x, 3, 2, 1, 2, True),
+     (2, 2, 8)),
+    (nn.AvgPool1d(2), lambda m, x: F.avg_pool1d(x, 2), (2, 2, 7)),
+    (nn.AvgPool1d(3, 2, 1, True, False), lambda m, x: F.avg_pool1d(x, 3, 2, 1, True, False),
+     (2, 2, 8)),
+    (nn.AdaptiveMaxPool2d((3, 2)), lambda m, x: F.adaptive_max_pool2d(x, (3, 2)), (2, 2, 5, 5)),
+    (nn.Upsample(scale_factor=1.5), lambda m, x: F.interpolate(x, None, 1.5), (2, 2, 4)),
+    (nn.Upsample((5, 7), mode="bilinear", align_corners=True),
+     lambda m, x: F.interpolate(x, (5, 7), None, "bilinear", True), (2, 2, 3, 4)),
+    (nn.PixelShuffle(2), lambda m, x: F.pixel_shuffle(x, 2), (2, 4, 3, 2)),
+    (nn.BatchNorm1d(3, 0.5), lambda m, x: F.batch_norm(x, None, None, training=True, eps=0.5),
+     (4, 3)),
+    (nn.BatchNorm1d(3, 0.5).eval(), lambda m, x: F.batch_norm(x, mg.zeros(3), mg.ones(3), eps=0.5),
+     (4, 3)),
+    (nn.LayerNorm((3, 4), 0.5), lambda m, x: F.layer_norm(x, (3, 4), eps=0.5), (2, 3, 4)),
+    (nn.GroupNorm(2, 4, 0.5), lambda m, x: F.group_norm(x, 2, eps=0.5), (2, 4, 3)),
+    (nn.InstanceNorm2d(3, 0.5), lambda m, x: F.instance_norm(x, eps=0.5), (2, 3, 4, 2)),
+    (nn.LocalResponseNorm(3, 0.5, 0.6, 2.0),
+     lambda m, x: F.local_response_norm(x, 3, 0.5, 0.6, 2.0), (2, 5, 3)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("layer", "function", "shape"), SETTINGS, ids=[type(case[0]).__name__ for case in SETTINGS]
+)
+def test_every_setting_reaches_the_function(layer, function, shape):
+    x = mg.tensor(np.random.default_rng(0).normal(size=shape).astype("float32"))
+    expected = function(layer, x)
+    np.testing.assert_allclose(layer(x).array, expected.array, rtol=1e-6, atol=1e-7)
+
+
+def test_unpooling_has_the_geometry_of_its_pool():
+    x = mg.randn(2, 3, 8)
+    y, indices = F.max_pool1d(x, 3, 2, 1, return_indices=True)
+    up = nn.MaxUnpool1d(3, 2, 1)(y, indices)
+    assert up.shape == (2, 3, 7)
+    np.testing.assert_array_equal(up.array, F.max_unpool1d(y, indices, 3, 2, 1).array)
 
 
 # -- Layers that take more than floats ------------------------------------------------------------

@@ -116,6 +116,11 @@ def test_local_response_norm_sums_over_neighbours(size):
         np.testing.assert_allclose(y[:, c], wanted)
 
 
+def test_normalize_divides_by_eps_where_the_norm_is_smaller():
+    y = F.normalize(mg.tensor([[3.0, 4.0], [0.3, 0.4]]), eps=2.0)
+    np.testing.assert_allclose(y.numpy(), [[0.6, 0.8], [0.15, 0.2]], rtol=1e-6)
+
+
 X = mg.ones((2, 4, 3))
 
 

@@ -121,6 +121,14 @@ def test_max_pool_pads_with_minus_infinity():
     np.testing.assert_array_equal(y.numpy(), np.full((1, 1, 3, 3), -1.0))
 
 
+def test_max_pool_never_takes_its_padding_for_a_winner():
+    x = mg.tensor([[[0.0, -1.0, 0.0]]], requires_grad=True)
+    y, indices = F.max_pool1d(x, 2, stride=2, padding=1, return_indices=True)
+    np.testing.assert_array_equal(indices.numpy(), [[[0, 2]]])
+    y.sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), [[[1.0, 0.0, 1.0]]])
+
+
 def test_max_pool_gives_the_gradient_to_the_first_of_equal_winners():
     x = mg.tensor([[[5.0, 5.0, 1.0, 5.0]]], requires_grad=True)
     F.max_pool1d(x, 4).sum().backward()
@@ -228,13 +236,33 @@ def test_interpolation_agrees_with_pytorch_and_differentiates(options):
     np.testing.assert_allclose(F.interpolate(mg.tensor(x), **options).numpy(), wanted, atol=1e-12)
 
 
-def test_bilinear_interpolates_a_plane_exactly():
-    """A linear function of position is reproduced at half-pixel centres, away from the border."""
+@pytest.mark.parametrize("factor", [2, 1.7, 0.6])
+def test_bilinear_interpolates_a_plane_exactly(factor):
+    """A linear function of position is reproduced at half-pixel centres, and held at the border."""
     x = np.arange(6.0)[:, None] * 2.0 + np.arange(5.0) * 3.0
-    y = F.interpolate(mg.tensor(x[None, None]), scale_factor=2, mode="bilinear").numpy()[0, 0]
-    rows, columns = (np.arange(12) + 0.5) / 2 - 0.5, (np.arange(10) + 0.5) / 2 - 0.5
-    wanted = rows[:, None] * 2.0 + columns * 3.0
-    np.testing.assert_allclose(y[1:-1, 1:-1], wanted[1:-1, 1:-1])
+    y = F.interpolate(mg.tensor(x[None, None]), scale_factor=factor, mode="bilinear").numpy()[0, 0]
+    assert y.shape == (math.floor(6 * factor), math.floor(5 * factor))
+    rows, columns = ((np.arange(n) + 0.5) / factor - 0.5 for n in y.shape)
+    np.testing.assert_allclose(
+        y, rows.clip(0, 5)[:, None] * 2.0 + columns.clip(0, 4) * 3.0, atol=1e-12
+    )
+
+
+def test_bilinear_with_aligned_corners_interpolates_a_plane_exactly():
+    x = np.arange(6.0)[:, None] * 2.0 + np.arange(5.0) * 3.0
+    y = F.interpolate(mg.tensor(x[None, None]), (4, 9), mode="bilinear", align_corners=True)
+    rows, columns = np.linspace(0, 5, 4), np.linspace(0, 4, 9)
+    np.testing.assert_allclose(y.numpy()[0, 0], rows[:, None] * 2.0 + columns * 3.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "new", "scale"),
+    [({"size": 5}, 5, 7 / 5), ({"size": 12}, 12, 7 / 12), ({"scale_factor": 1.7}, 11, 1 / 1.7),
+     ({"scale_factor": 3}, 21, 1 / 3), ({"scale_factor": 0.4}, 2, 2.5)],
+)  # fmt: skip
+def test_nearest_copies_the_element_at_the_floor(options, new, scale):
+    y = F.interpolate(mg.tensor(np.arange(7.0).reshape(1, 1, 7)), **options)
+    np.testing.assert_array_equal(y.numpy()[0, 0], [math.floor(i * scale) for i in range(new)])
 
 
 def test_pixel_shuffle():
