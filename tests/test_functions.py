@@ -157,7 +157,7 @@ def test_one_tensor_for_two_arguments(name, data, seed):
 
 def _alike(floats):
     """Positions of two arrays of one shape, or None twice."""
-    seen = {}
+    seen: dict[tuple, int] = {}
     for j, x in enumerate(floats):
         if x.shape in seen:
             return seen[x.shape], j
@@ -252,7 +252,7 @@ ELSEWHERE_IN_TORCH = {
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("F.")])
 @pytest.mark.filterwarnings("ignore::UserWarning")  # PyTorch's advice
-@settings(max_examples=settings.default.max_examples // 2)
+@settings(max_examples=settings().max_examples // 2)
 @given(data=st.data(), seed=seeds)
 def test_computes_what_pytorch_does(name, data, seed):
     """Values and gradients, under PyTorch's argument names and in its order."""
