@@ -95,6 +95,15 @@ def test_avg_pool(problem, include_pad):
         np.testing.assert_allclose(y[(slice(None), slice(None), *o)], total / count, atol=1e-12)
 
 
+def test_avg_pool_of_a_partial_window():
+    """Positions beyond the padding, which only ceil_mode reaches, never count."""
+    x = mg.tensor([[[1.0, 2.0, 3.0, 4.0, 6.0]]])
+    y = F.avg_pool1d(x, 2, ceil_mode=True)
+    np.testing.assert_array_equal(y.numpy(), [[[1.5, 3.5, 6.0]]])
+    y = F.avg_pool1d(x, 4, 3, 1, ceil_mode=True)
+    np.testing.assert_array_equal(y.numpy(), [[[6.0 / 4, (3.0 + 4.0 + 6.0) / 4]]])
+
+
 @given(problems())
 @settings(max_examples=25)
 def test_pool_gradients_numerically(problem):
