@@ -294,19 +294,20 @@ def test_dropout2d_drops_whole_channels():
 # ---------------------------------------------------------------------------------------------
 
 
-@given(shape=shapes(min_side=0), n=st.integers(1, 4), seed=seeds, padded=st.booleans())
-def test_embedding(shape, n, seed, padded):
+@given(shape=shapes(min_side=0), n=st.integers(1, 4), seed=seeds,
+       padding=st.sampled_from([None, 0, -1]))  # fmt: skip
+def test_embedding(shape, n, seed, padding):
     """A product with one-hot rows; the row of the padding index gets no gradient."""
     ids = np.random.default_rng(seed).integers(0, n, shape)
     table = values((n, 3), seed)
     weight = mg.tensor(table, requires_grad=True)
-    y = F.embedding(mg.tensor(ids), weight, padding_idx=n - 1 if padded else None)
+    y = F.embedding(mg.tensor(ids), weight, padding)
     np.testing.assert_array_equal(y.numpy(), table[ids])
     v = values(y.shape, seed + 1)
     (g,) = mg.grad(y, weight, v)
     expected = np.eye(n)[ids.reshape(-1)].T @ v.reshape(-1, 3)
-    if padded:
-        expected[n - 1] = 0.0
+    if padding is not None:
+        expected[padding] = 0.0
     np.testing.assert_allclose(g.numpy(), expected, rtol=1e-12, atol=1e-12)
 
 
@@ -352,6 +353,11 @@ def test_cosine_similarity_of_known_angles():
     b = mg.tensor([[0.0, 3.0], [2.0, 0.0], [-5.0, 0.0], [1.0, 0.0]])
     y = F.cosine_similarity(a, b)
     np.testing.assert_allclose(y.numpy(), [0.0, math.sqrt(0.5), -1.0, 0.0], rtol=1e-6, atol=1e-7)
+
+
+def test_cosine_similarity_divides_by_eps_where_a_norm_is_smaller():
+    y = F.cosine_similarity(mg.tensor([[3.0, 4.0]]), mg.tensor([[0.3, 0.4]]), eps=2.0)
+    np.testing.assert_allclose(y.numpy(), [0.6 * 0.15 + 0.8 * 0.2], rtol=1e-6)
 
 
 @pytest.mark.parametrize("dim", [0, 1, -1, -2])

@@ -280,6 +280,8 @@ def test_embedding_starts_with_zeros_for_padding():
     layer = nn.Embedding(4, 3, padding_idx=1)
     assert not layer.weight.array[1].any()
     assert layer.weight.array[[0, 2, 3]].all()
+    layer(mg.tensor([0, 1, 1])).sum().backward()
+    np.testing.assert_array_equal(layer.weight.grad.array[:, 0], [1.0, 0.0, 0.0, 0.0])
     with pytest.raises(IndexError, match="embedding"):
         layer(mg.tensor([0, 4]))
     with pytest.raises(ValueError, match="padding_idx wants to be within num_embeddings=4, got 4"):
