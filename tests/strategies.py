@@ -2,14 +2,17 @@
 
 `CALLS` maps the name of a primitive to a strategy of `minigrad.cases.Call`; how the arguments are
 drawn stands in `minigrad/cases.py`, where ``python -m minigrad check`` finds it too.
+`FUNCTION_CALLS` does the same for public functions, from `tests/functions.py`.
 """
 
 import operator
 
 from minigrad import testing
 from minigrad.cases import CASES, Draw, index_of
+from tests.functions import FUNCTIONS
 
 CALLS = {name: testing.calls(name) for name in CASES}
+FUNCTION_CALLS = {name: testing.drawn(entry.case) for name, entry in FUNCTIONS.items()}
 
 any_shape = testing.drawn(Draw.any_shape)
 

@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 import minigrad as mg
 import minigrad.nn.functional as F
 from minigrad import core
-from minigrad.cases import CASES, Call, Draw, index_of
+from minigrad.cases import CASES, Call, Draw
 from minigrad.core import Primitive
 from minigrad.gradcheck import check_rules, directional_error
 from minigrad.testing import drawn
 from tests.backends import BACKENDS, assert_same, on
 from tests.functions import FUNCTIONS, Fixed, floats_of, of_floats, replaced
+from tests.oracles import assert_derivatives_are_of_one_function
+from tests.strategies import CALLS, FUNCTION_CALLS, indices
 
 NAMES = sorted(FUNCTIONS)
 seeds = st.integers(0, 2**32 - 1)
@@ -58,7 +60,7 @@ def test_functional_says_all_its_names():
 def a_call(data, name):
     """A drawn call of a function as a function of its floats, and the floats."""
     entry = FUNCTIONS[name]
-    call = data.draw(drawn(entry.case))
+    call = data.draw(FUNCTION_CALLS[name])
     return of_floats(entry.function, call), floats_of(call)
 
 
@@ -97,6 +99,15 @@ def test_derivatives(name, data, seed):
     check_rules(f, floats, "float32")
     for x, kept in zip(floats, before, strict=True):
         np.testing.assert_array_equal(x, kept)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(data=st.data(), seed=seeds)
+def test_duality_and_symmetry(name, data, seed):
+    f, floats = a_call(data, name)
+    assert_derivatives_are_of_one_function(
+        lambda *xs: mg.concatenate([y.reshape(-1) for y in f(*xs)]), floats, seed
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -200,7 +211,7 @@ def test_mixed_dtypes_in_a_layer_raise(name, data):
 def public_call(data, name):
     """A function of `minigrad`, primitive or not, and a drawn call of it."""
     entry = FUNCTIONS.get(name)
-    call = data.draw(drawn(entry.case if entry else CASES[name]))
+    call = data.draw(FUNCTION_CALLS[name] if entry else CALLS[name])
     return (entry.function if entry else getattr(mg, name)), call
 
 
@@ -258,7 +269,7 @@ def test_computes_what_pytorch_does(name, data, seed):
     """Values and gradients, under PyTorch's argument names and in its order."""
     torch = pytest.importorskip("torch", reason="compares with PyTorch")
     home = torch if name in ELSEWHERE_IN_TORCH else torch.nn.functional
-    call = data.draw(drawn(FUNCTIONS[name].case))
+    call = data.draw(FUNCTION_CALLS[name])
     if "dropout" in name:  # what is random there is random here, in another way
         call = Call(call.args, {**call.params, "training": False})
     if name == "F.batch_norm":  # running statistics have no gradient there
@@ -385,7 +396,7 @@ def test_other_operators_are_functions(data):
 def test_indexing_takes_arrays_tensors_and_lists(data, seed):
     """Values as NumPy's; the gradient of an element counts how often the index names it."""
     x = data.draw(drawn(lambda draw: draw.array(draw.any_shape())))
-    index = data.draw(drawn(index_of, x.shape))
+    index = data.draw(indices(x.shape))
 
     def other(part):
         if not isinstance(part, np.ndarray):
