@@ -281,7 +281,7 @@ def test_computes_what_pytorch_does(name, data, seed):
 
     def tensor(x):
         if isinstance(x, Fixed):
-            return torch.tensor(x.values)
+            return torch.tensor(np.array(x.values, order="C"))
         if not isinstance(x, np.ndarray):
             return x
         return torch.tensor(np.array(x, order="C"), requires_grad=x.dtype.kind == "f")
