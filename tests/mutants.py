@@ -311,6 +311,7 @@ PLANTED = {
         ("missing factor", "log_softmax", "g - exp(y) * sum(g", "g - sum(g"),
         ("wrong second order", "log_softmax", "exp(y) * sum(g", 'exp(getattr(y, "array", y)) * '
          "sum(g"),
+        ("lost digits", "moments", "dtype=wide, ", ""),
         ("biased variance", "moments", "(centred * centred).mean(axis=axis, keepdims=True)",
          "x.var(axis=axis, keepdims=True, ddof=1)"),
         ("missing term", "standardize", " - y * along)", ")"),
