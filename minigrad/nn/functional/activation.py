@@ -64,11 +64,9 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     if approximate == "none":
         return input * elementwise.normal_cdf(input)
     if approximate == "tanh":
-        # (1 + tanh(z)) / 2 is sigmoid(2z), which does not cancel where x is negative. Beyond 25 it
-        # is 0 or 1 in every dtype, and a larger cube would overflow.
-        x = elementwise.clip(input, -25.0, 25.0)
+        x = elementwise.clip(input, -25.0, 25.0)  # where tanh is ±1; a larger cube may overflow
         z = math.sqrt(2.0 / math.pi) * (x + 0.044715 * (x * x * x))
-        return input * elementwise.sigmoid(2.0 * z)
+        return input * 0.5 * (1.0 + elementwise.tanh(z))
     raise ValueError(f"gelu: approximate wants 'none' or 'tanh', got {approximate!r}")
 
 
