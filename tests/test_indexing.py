@@ -125,6 +125,7 @@ def test_values_by_label():
     labels = mg.tensor([1, 0, 1])
     picked = mg.take_along_axis(x, labels[:, None], 1)[:, 0]
     same(picked, np.array([1.0, 2.0, 5.0]))
+    same(mg.take_along_axis(x, labels[:, None])[:, 0], picked.array)  # the last axis
     same(x[mg.arange(3), labels], picked.array)
 
 
