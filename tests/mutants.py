@@ -62,20 +62,20 @@ class Mutant:
         return f"{self.path.removeprefix('minigrad/')}  {self.kind}  {self.name}: {self.change}"
 
 
-# The test files nearest to a file or folder; the longest path that fits a mutant counts.
+# The test files nearest to a file or folder, quick ones first; the longest path that fits counts.
 NEAREST = {
     "minigrad/backend.py": ["losses", "activation"],
-    "minigrad/core.py": ["core", "primitives", "linalg", "normalization"],
-    "minigrad/ops/activation.py": ["primitives", "activation", "edges"],
-    "minigrad/ops/conv.py": ["primitives", "conv"],
-    "minigrad/ops/elementwise.py": ["primitives", "elementwise", "edges"],
-    "minigrad/ops/indexing.py": ["primitives", "indexing"],
-    "minigrad/ops/linalg.py": ["primitives", "linalg"],
-    "minigrad/ops/loss.py": ["primitives", "losses", "edges"],
-    "minigrad/ops/normalize.py": ["primitives", "normalization", "edges"],
-    "minigrad/ops/pool.py": ["primitives", "pool"],
-    "minigrad/ops/reduce.py": ["primitives", "reduce", "edges"],
-    "minigrad/ops/shape.py": ["primitives", "shape"],
+    "minigrad/core.py": ["core", "linalg", "normalization", "primitives"],
+    "minigrad/ops/activation.py": ["activation", "edges", "primitives"],
+    "minigrad/ops/conv.py": ["conv", "primitives"],
+    "minigrad/ops/elementwise.py": ["elementwise", "edges", "primitives"],
+    "minigrad/ops/indexing.py": ["indexing", "primitives"],
+    "minigrad/ops/linalg.py": ["linalg", "primitives"],
+    "minigrad/ops/loss.py": ["losses", "edges", "primitives"],
+    "minigrad/ops/normalize.py": ["normalization", "edges", "primitives"],
+    "minigrad/ops/pool.py": ["pool", "primitives"],
+    "minigrad/ops/reduce.py": ["reduce", "edges", "primitives"],
+    "minigrad/ops/shape.py": ["shape", "primitives"],
     "minigrad/nn/activation.py": ["activation", "layers", "torch_cases"],
     "minigrad/nn/containers.py": ["module"],
     "minigrad/nn/conv.py": ["torch_cases", "init", "layers"],
