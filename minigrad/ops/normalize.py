@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from minigrad.backend import Array, xp
 from minigrad.core import primitive
 from minigrad.ops.elementwise import exp
@@ -38,7 +36,7 @@ def moments(x: Array, axis: tuple[int, ...]) -> tuple[Array, Array]:
     The mean is summed in float64: of large equal float32 entries it is that entry, not its
     neighbour, whose distance would be taken for their deviation.
     """
-    wide = np.promote_types(x.dtype, np.float64)
+    wide = xp(x).promote_types(x.dtype, "float64")
     middle = x.mean(axis=axis, dtype=wide, keepdims=True).astype(x.dtype)
     centred = x - middle
     return middle, (centred * centred).mean(axis=axis, keepdims=True)
