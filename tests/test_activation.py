@@ -20,6 +20,7 @@ EXTREMES = np.array([-1e4, -100.0, -20.0, -1.0, -1e-4, 0.0, 1e-4, 1.0, 20.0, 100
 ELEMENTWISE = {
     "relu": (F.relu, {}, lambda x: np.where(x > 0, x, 0)),
     "leaky_relu": (F.leaky_relu, {"negative_slope": 0.2}, lambda x: np.where(x > 0, x, 0.2 * x)),
+    "leaky_default": (F.leaky_relu, {}, lambda x: np.where(x > 0, x, 0.01 * x)),
     "steep": (F.leaky_relu, {"negative_slope": 1.5}, lambda x: np.where(x > 0, x, 1.5 * x)),
     "falling": (F.leaky_relu, {"negative_slope": -0.5}, lambda x: np.where(x > 0, x, -0.5 * x)),
     "elu": (F.elu, {"alpha": 1.7}, lambda x: np.where(x > 0, x, 1.7 * np.expm1(np.minimum(x, 0)))),

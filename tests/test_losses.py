@@ -161,11 +161,11 @@ def test_as_pytorch(name, shape, seed, reduction):
 
 @given(shape=shapes(), seed=seeds, reduction=reductions, margin=st.sampled_from([0.0, 0.5]))
 def test_margin_ranking_loss(shape, seed, reduction, margin):
-    torch = pytest.importorskip("torch", reason="compares with PyTorch")
     a, b, t = normal(shape, seed), normal(shape, seed + 1), signs(shape, seed + 2)
     y = F.margin_ranking_loss(*map(mg.tensor, (a, b, t)), margin, reduction=reduction)
     expected = reduced(np.maximum(0, margin - t * (a - b)), reduction)
     np.testing.assert_allclose(y.numpy(), expected, rtol=1e-12, atol=1e-14)
+    torch = pytest.importorskip("torch", reason="compares with PyTorch")
     theirs, sign = torch.nn.functional.margin_ranking_loss, torch.tensor(t)
     assert_twins(
         lambda a, b: F.margin_ranking_loss(a, b, mg.tensor(t), margin, reduction=reduction),
@@ -207,7 +207,6 @@ def test_at_kinks_as_pytorch(f, x, t, slope):
 @given(shape=shapes(min_dims=1), seed=seeds, reduction=reductions, full=st.booleans(),
        form=st.sampled_from(["whole", "one", "missing"]))  # fmt: skip
 def test_gaussian_nll_loss(shape, seed, reduction, full, form):
-    torch = pytest.importorskip("torch", reason="compares with PyTorch")
     x, t = normal(shape, seed), normal(shape, seed + 1)
     var = probabilities({"whole": shape, "one": (*shape[:-1], 1), "missing": shape[:-1]}[form], 2)
     wide = var[..., None] if form == "missing" and var.ndim < x.ndim else var
@@ -216,6 +215,7 @@ def test_gaussian_nll_loss(shape, seed, reduction, full, form):
     np.testing.assert_allclose(y.numpy(), reduced(losses, reduction), rtol=1e-11, atol=1e-13)
     if form == "missing" and var.shape == shape[1:]:
         return  # PyTorch takes the first axis for the last where their lengths agree
+    torch = pytest.importorskip("torch", reason="compares with PyTorch")
     assert_twins(
         lambda *a: F.gaussian_nll_loss(*a, full, reduction=reduction),
         lambda *a: torch.nn.functional.gaussian_nll_loss(*a, full=full, reduction=reduction),
@@ -247,6 +247,20 @@ def test_gaussian_nll_loss_of_a_negative_variance_is_nan():
 # ---------------------------------------------------------------------------------------------
 # Two classes
 # ---------------------------------------------------------------------------------------------
+
+
+@given(seed=seeds, reduction=reductions, shape=st.sampled_from([(), (3,), (2, 1), (2, 3)]))
+def test_binary_weights(seed, reduction, shape):
+    x, t, p = normal((2, 3), seed), probabilities((2, 3), seed + 1), 3 * probabilities((3,), seed)
+    w = probabilities(shape, seed + 2)
+    losses = w * -(p * t * np.log(expit(x)) + (1 - t) * np.log(expit(-x)))
+    y = F.binary_cross_entropy_with_logits(
+        *map(mg.tensor, (x, t, w)), reduction=reduction, pos_weight=mg.tensor(p)
+    )
+    np.testing.assert_allclose(y.numpy(), reduced(losses, reduction), rtol=1e-11)
+    losses = w * -(t * np.log(expit(x)) + (1 - t) * np.log(expit(-x)))
+    y = F.binary_cross_entropy(*map(mg.tensor, (expit(x), t, w)), reduction=reduction)
+    np.testing.assert_allclose(y.numpy(), reduced(losses, reduction), rtol=1e-11)
 
 
 @given(seed=seeds, reduction=reductions, weight=st.sampled_from([None, (), (3,), (2, 1), (2, 3)]),
@@ -352,6 +366,37 @@ def test_cross_entropy_of_labels(shape, seed, reduction):
     np.testing.assert_allclose(y.numpy(), expected, rtol=1e-11, atol=1e-13)
     y = F.nll_loss(mg.tensor(log_softmax(x, axis=axis)), mg.tensor(labels), reduction=reduction)
     np.testing.assert_allclose(y.numpy(), expected, rtol=1e-11, atol=1e-13)
+
+
+@given(seed=seeds, reduction=reductions, smoothing=st.sampled_from([0.0, 0.1, 1.0]))
+def test_cross_entropy_with_every_option(seed, reduction, smoothing):
+    """−Σ w_c t_c log softmax(x)_c over smoothed targets t; labels to ignore count for nothing."""
+    x, w = normal((4, 3), seed), probabilities((3,), seed + 1)
+    labels = draw_labels((4, 3), seed, 7)
+    counts = labels != 7
+    codes = np.eye(3)[np.where(counts, labels, 0)]
+    log_p = log_softmax(x, axis=1)
+
+    def total(t):
+        return -(w * ((1 - smoothing) * t + smoothing / 3) * log_p).sum(axis=1)
+
+    def check(y, losses, weight):
+        divisor = weight.sum() if reduction == "mean" else 1.0
+        expected = losses if reduction == "none" else losses.sum() / divisor
+        np.testing.assert_allclose(y.numpy(), expected, rtol=1e-11, atol=1e-13)
+
+    tensors = mg.tensor(x), mg.tensor(labels), mg.tensor(w)
+    options = {"reduction": reduction, "ignore_index": 7}
+    share = (codes @ w) * counts
+    y = F.cross_entropy(*tensors, **options, label_smoothing=smoothing)
+    check(y, total(codes) * counts, share)
+    check(F.nll_loss(mg.tensor(log_p), *tensors[1:], **options),
+          -(codes * log_p).sum(axis=1) * share, share)  # fmt: skip
+    t = softmax(normal((4, 3), seed + 2), axis=1)
+    y = F.cross_entropy(
+        tensors[0], mg.tensor(t), tensors[2], reduction=reduction, label_smoothing=smoothing
+    )
+    check(y, total(t), np.ones(4))
 
 
 def test_cross_entropy_by_hand():
