@@ -159,18 +159,29 @@ def test_as_pytorch(name, shape, seed, reduction):
         )
 
 
-@given(shape=shapes(), seed=seeds, reduction=reductions, margin=st.sampled_from([0.0, 0.5]))
+margins = given(
+    shape=shapes(), seed=seeds, reduction=reductions, margin=st.sampled_from([0.0, 0.5])
+)
+
+
+@margins
 def test_margin_ranking_loss(shape, seed, reduction, margin):
     a, b, t = normal(shape, seed), normal(shape, seed + 1), signs(shape, seed + 2)
     y = F.margin_ranking_loss(*map(mg.tensor, (a, b, t)), margin, reduction=reduction)
     expected = reduced(np.maximum(0, margin - t * (a - b)), reduction)
     np.testing.assert_allclose(y.numpy(), expected, rtol=1e-12, atol=1e-14)
+
+
+@margins
+def test_margin_ranking_loss_as_pytorch(shape, seed, reduction, margin):
     torch = pytest.importorskip("torch", reason="compares with PyTorch")
-    theirs, sign = torch.nn.functional.margin_ranking_loss, torch.tensor(t)
+    t = signs(shape, seed + 2)
     assert_twins(
         lambda a, b: F.margin_ranking_loss(a, b, mg.tensor(t), margin, reduction=reduction),
-        lambda a, b: theirs(a, b, sign, margin, reduction=reduction),
-        [a, b],
+        lambda a, b: torch.nn.functional.margin_ranking_loss(
+            a, b, torch.tensor(t), margin, reduction=reduction
+        ),
+        [normal(shape, seed), normal(shape, seed + 1)],
         seed=seed,
     )
 
@@ -204,18 +215,36 @@ def test_at_kinks_as_pytorch(f, x, t, slope):
 # ---------------------------------------------------------------------------------------------
 
 
-@given(shape=shapes(min_dims=1), seed=seeds, reduction=reductions, full=st.booleans(),
-       form=st.sampled_from(["whole", "one", "missing"]))  # fmt: skip
-def test_gaussian_nll_loss(shape, seed, reduction, full, form):
-    x, t = normal(shape, seed), normal(shape, seed + 1)
+gaussians = given(
+    shape=shapes(min_dims=1),
+    seed=seeds,
+    reduction=reductions,
+    full=st.booleans(),
+    form=st.sampled_from(["whole", "one", "missing"]),
+)
+
+
+def draw_gaussians(shape, seed, form):
+    """Means, observations and variances, the last axis of these whole, of length one or missing."""
     var = probabilities({"whole": shape, "one": (*shape[:-1], 1), "missing": shape[:-1]}[form], 2)
-    wide = var[..., None] if form == "missing" and var.ndim < x.ndim else var
+    return normal(shape, seed), normal(shape, seed + 1), var
+
+
+@gaussians
+def test_gaussian_nll_loss(shape, seed, reduction, full, form):
+    x, t, var = draw_gaussians(shape, seed, form)
+    wide = var[..., None] if form == "missing" else var
     losses = (np.log(wide) + (x - t) ** 2 / wide + (math.log(2 * math.pi) if full else 0.0)) / 2
     y = F.gaussian_nll_loss(*map(mg.tensor, (x, t, var)), full, reduction=reduction)
     np.testing.assert_allclose(y.numpy(), reduced(losses, reduction), rtol=1e-11, atol=1e-13)
+
+
+@gaussians
+def test_gaussian_nll_loss_as_pytorch(shape, seed, reduction, full, form):
+    torch = pytest.importorskip("torch", reason="compares with PyTorch")
+    x, t, var = draw_gaussians(shape, seed, form)
     if form == "missing" and var.shape == shape[1:]:
         return  # PyTorch takes the first axis for the last where their lengths agree
-    torch = pytest.importorskip("torch", reason="compares with PyTorch")
     assert_twins(
         lambda *a: F.gaussian_nll_loss(*a, full, reduction=reduction),
         lambda *a: torch.nn.functional.gaussian_nll_loss(*a, full=full, reduction=reduction),
