@@ -210,14 +210,22 @@ def test_control_c_leaves_no_traceback(tmp_path):
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     arguments = ["train", "mlp", "--epochs", "100000", "--out", "run"]
     process = subprocess.Popen(
-        [*call, *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*call, *arguments],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # A shell has what it starts in the background ignore the signal, us and our children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
-    deadline = time.monotonic() + 60.0
-    while not Path("run/metrics.jsonl").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    time.sleep(0.3)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    try:
+        deadline = time.monotonic() + 60.0
+        while not Path("run/metrics.jsonl").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert b"Traceback" not in err
     assert b"python -m models resume run" in err
