@@ -46,12 +46,13 @@ def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 def _centred(name: str, x: Any, axis: Any) -> Any:
-    """x minus its mean over the axes.
+    """x minus its mean over the axes; integers count as float64.
 
     The mean is taken of the distances to the first element: equal elements give exactly 0, and a
     large offset costs no digits.
     """
     axes = normalize_axes(name, axis, x.ndim)
+    x = x if x.dtype.kind == "f" else x.astype("float64")
     first = tuple(slice(0, 1) if i in axes else slice(None) for i in range(x.ndim))
     distance = x - x[first]
     return distance - mean(distance, axes, keepdims=True)
@@ -66,7 +67,7 @@ def _freedom(x: Any, axis: Any, ddof: int) -> int:
 @primitive
 def var(x, *, axis=None, keepdims=False, ddof=0):
     """Σ (x − mean)² / (n − ddof) over the axes: ddof=0 the variance, 1 its unbiased estimate."""
-    d = _centred("var", x if x.dtype.kind == "f" else x.astype("float64"), axis)
+    d = _centred("var", x, axis)
     return (d * d).sum(axis=axis, keepdims=keepdims) / _freedom(x, axis, ddof)
 
 
@@ -82,7 +83,7 @@ var.vjps(_var_vjp)
 @primitive
 def std(x, *, axis=None, keepdims=False, ddof=0):
     """√var over the axes; the gradient at standard deviation 0 is 0."""
-    d = _centred("std", x if x.dtype.kind == "f" else x.astype("float64"), axis)
+    d = _centred("std", x, axis)
     length = euclidean_norm(d, axis=axis, keepdims=keepdims)
     return length / _freedom(x, axis, ddof) ** 0.5
 
