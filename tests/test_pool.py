@@ -157,6 +157,65 @@ def test_max_pool_passes_nan_on():
     np.testing.assert_array_equal(indices.numpy(), [[[1, 3]]])
 
 
+def test_nan_wins_wherever_it_is():
+    """Also before and behind numbers and infinities, and in a window of which it is the last."""
+    nan, inf = math.nan, math.inf
+    x = mg.tensor([[[1.0, nan, 3.0, 2.0, nan, nan, 5.0, -inf, nan]]], requires_grad=True)
+    y, indices = F.max_pool1d(x, 3, return_indices=True)
+    np.testing.assert_array_equal(indices.numpy(), [[[1, 4, 8]]])
+    y.backward(mg.tensor([[[1.0, 2.0, 3.0]]]))
+    np.testing.assert_array_equal(x.grad.numpy(), [[[0, 1, 0, 0, 2, 0, 0, 0, 3]]])
+
+
+def test_a_window_of_minus_infinity_has_a_first_winner():
+    x = mg.full((1, 1, 4), -math.inf, requires_grad=True)
+    F.max_pool1d(x, 2).backward(mg.ones((1, 1, 2)))
+    np.testing.assert_array_equal(x.grad.numpy(), [[[1.0, 0.0, 1.0, 0.0]]])
+
+
+def test_a_window_of_more_taps_than_a_byte_counts():
+    x = np.zeros((1, 1, 20, 17))
+    x[0, 0, 18, 16] = 1.0
+    t = mg.tensor(x, requires_grad=True)
+    y, indices = F.max_pool2d(t, (20, 17), return_indices=True)
+    np.testing.assert_array_equal(indices.numpy(), [[[[18 * 17 + 16]]]])
+    y.sum().backward()
+    np.testing.assert_array_equal(t.grad.numpy(), x)
+
+
+@pytest.mark.parametrize(
+    ("size", "options"),
+    [
+        ((6, 4), {}),  # windows side by side that cover everything,
+        ((7, 5), {}),  # that leave something out,
+        ((6, 4), {"padding": 1}),  # that begin in the padding,
+        ((6, 4), {"stride": 1}),  # that overlap,
+        ((6, 8), {"stride": 2, "kernel_size": 2, "dilation": 2}),  # and that interlock
+        ((6, 4), {"stride": 2, "kernel_size": 1}),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("pool", ["max", "avg"])
+def test_pools_of_either_memory_order(pool, size, options):
+    """Channels first or last in memory: the same numbers, each in the order of its input."""
+    if pool == "avg" and "dilation" in options:
+        return
+    f = partial(F.max_pool2d if pool == "max" else F.avg_pool2d, **{"kernel_size": 2, **options})
+    x = np.random.default_rng(5).standard_normal((3, 4, *size))
+    first = mg.tensor(x, requires_grad=True)
+    last = mg.Tensor(np.ascontiguousarray(np.moveaxis(x, 1, -1)), requires_grad=True)
+    y, z = f(first), f(last.transpose(0, 3, 1, 2))
+    np.testing.assert_array_equal(y.numpy(), z.numpy())
+    assert y.array.flags.c_contiguous
+    assert z.array.transpose(0, 2, 3, 1).flags.c_contiguous
+    y.backward(mg.sin(y.detach()))
+    z.backward(mg.sin(z.detach()))
+    np.testing.assert_array_equal(first.grad.numpy(), np.moveaxis(last.grad.numpy(), -1, 1))
+    if not options and size == (6, 4):
+        assert last.grad.array.flags.c_contiguous
+    testing.assert_gradients_agree(lambda t: mg.sin(f(t)), x)
+
+
 @given(problems())
 @settings(max_examples=25)
 def test_unpool_puts_maxima_back(problem):

@@ -2,21 +2,59 @@
 
 The windows are those of `ops.conv`: x (n, c, *size), a window of `kernel` taps for each output
 position, `padding` one pair (before, after) a spatial axis. Windows are read tap by tap, each tap a
-strided slice of the whole array, so nothing the size of the columns is ever built.
+strided slice of the whole array, so nothing the size of the columns is ever built. Results lie in
+memory as their arguments do, be it channels first or last.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from minigrad.backend import Array, xp
+from minigrad.backend import Array, backend_of, xp
 from minigrad.core import primitive
-from minigrad.ops.conv import inside, output_size, padded, room_for, tap_windows
+from minigrad.ops.conv import inside, output_size, padded, tap_windows
 from minigrad.ops.linalg import matmul
 from minigrad.ops.shape import swapaxes
+
+
+def _over_windows(combine: Callable, x: Array, kernel, stride, dilation, out) -> Array:
+    """The windows of x combined: a window is a box, so along one axis after the other, which takes
+    Σ k steps where tap by tap takes Π k. What lies in memory order of channels last stays there."""
+    y = x
+    for axis, (k, s, d, o) in enumerate(zip(kernel, stride, dilation, out, strict=True), start=2):
+        ends = [start + s * (o - 1) + 1 for start in range(0, k * d, d)]
+        lead = (slice(None),) * axis
+        first, *others = [y[(*lead, slice(i * d, end, s))] for i, end in enumerate(ends)]
+        y = combine(first, others[0]) if others else first
+        for window in others[1:]:
+            combine(y, window, out=y)
+    return y if math.prod(kernel) > 1 else y.copy(order="K")
+
+
+def _blocks(x: Array) -> list[slice]:
+    """Slices of the batch that the cache holds while all taps pass over them."""
+    n = x.shape[0]
+    step = max(1, backend_of(x).working_set // (2 * max(1, x[:1].nbytes)))
+    return [slice(start, start + step) for start in range(0, n, step)]
+
+
+def _room(windows: Array, dtype, size, kernel, stride, dilation, padding) -> tuple[Array, bool]:
+    """An array of spatial `size` with its padding, in the memory order of the windows (n, c, …).
+
+    Zeros for the windows to add up in; or, and then the second value is true, uninitialised where
+    they lie side by side and cover it.
+    """
+    wide = tuple(n + sum(pair) for n, pair in zip(size, padding, strict=True))
+    covered = tuple(n * k for n, k in zip(windows.shape[2:], kernel, strict=True))
+    tiled = tuple(kernel) == tuple(stride) and set(dilation) <= {1} and wide == covered
+    module = xp(windows)
+    make = module.empty_like if tiled else module.zeros_like
+    return make(windows, dtype=dtype, shape=(*windows.shape[:2], *wide)), tiled
+
 
 # ---------------------------------------------------------------------------------------------
 # Sums over windows
@@ -27,19 +65,18 @@ from minigrad.ops.shape import swapaxes
 def sum_pool(x, *, kernel, stride, dilation, padding):
     """y[n,c,o] = Σ_k x[n, c, o·stride + k·dilation − padding], zero outside."""
     out = output_size(x.shape[2:], kernel, stride, dilation, padding)
-    y = xp(x).zeros((*x.shape[:2], *out), dtype=x.dtype)
-    x = padded(x, padding)
-    for _, window in tap_windows(kernel, stride, dilation, out):
-        y += x[window]
-    return y
+    return _over_windows(xp(x).add, padded(x, padding), kernel, stride, dilation, out)
 
 
 @primitive
 def sum_unpool(g, *, size, kernel, stride, dilation, padding):
     """The transpose of `sum_pool`: each g[n,c,o] added to every place of its window."""
-    x = room_for(g, size, padding)
+    x, tiled = _room(g, g.dtype, size, kernel, stride, dilation, padding)
     for _, window in tap_windows(kernel, stride, dilation, g.shape[2:]):
-        x[window] += g
+        if tiled:
+            x[window] = g
+        else:
+            x[window] += g
     return x[inside(size, padding)]
 
 
@@ -66,12 +103,8 @@ def max_pool(x, *, kernel, stride, dilation, padding):
     The gradient goes to the first of equal winners in a window.
     """
     out = output_size(x.shape[2:], kernel, stride, dilation, padding)
-    module = xp(x)
     x = padded(x, padding, _lowest(x.dtype))
-    y = None
-    for _, window in tap_windows(kernel, stride, dilation, out):
-        y = x[window].copy() if y is None else module.maximum(y, x[window], out=y)
-    return y
+    return _over_windows(xp(x).maximum, x, kernel, stride, dilation, out)
 
 
 def _lowest(dtype: np.dtype) -> float:
@@ -80,14 +113,23 @@ def _lowest(dtype: np.dtype) -> float:
 
 @primitive
 def winning_taps(x, y, *, kernel, stride, dilation, padding):
-    """For each maximum y of `max_pool(x)`, the number of the first tap that attains it (int32)."""
+    """For each maximum y of `max_pool(x)`, the number of the first tap that attains it.
+
+    That is how many taps lose before one wins. NaN loses to nothing, and wins against everything:
+    as a maximum it counts as ∞.
+    """
     module = xp(x)
     x = padded(x, padding, _lowest(x.dtype))
-    winners = module.zeros(y.shape, dtype="int32")
-    windows = list(tap_windows(kernel, stride, dilation, y.shape[2:]))
-    for number, (_, window) in reversed(list(enumerate(windows))):
-        values = x[window]
-        module.copyto(winners, number, where=(values == y) | (values != values))
+    windows = [window for _, window in tap_windows(kernel, stride, dilation, y.shape[2:])]
+    winners = module.zeros_like(y, dtype="uint8" if len(windows) <= 256 else "int32")
+    for block in _blocks(x):
+        count, limit = winners[block], y[block]
+        if y.dtype.kind == "f":
+            limit = module.fmin(limit, math.inf)
+        lost = module.ones_like(limit, dtype=bool)
+        for window in windows[:-1]:
+            lost &= x[block][window] < limit
+            count += lost
     return winners
 
 
@@ -95,7 +137,7 @@ def winning_taps(x, y, *, kernel, stride, dilation, padding):
 def pick_taps(x, taps, *, kernel, stride, dilation, padding):
     """y[n,c,o] = x[n, c, o·stride + k·dilation − padding] with k = taps[n,c,o]."""
     x = padded(x, padding)
-    y = xp(x).zeros(taps.shape, dtype=x.dtype)
+    y = xp(x).zeros_like(taps, dtype=x.dtype)
     for number, (_, window) in enumerate(tap_windows(kernel, stride, dilation, taps.shape[2:])):
         y += x[window] * (taps == number)
     return y
@@ -104,9 +146,16 @@ def pick_taps(x, taps, *, kernel, stride, dilation, padding):
 @primitive
 def put_taps(g, taps, *, size, kernel, stride, dilation, padding):
     """The transpose of `pick_taps`: each g[n,c,o] added to the place of the window it came from."""
-    x = room_for(g, size, padding)
-    for number, (_, window) in enumerate(tap_windows(kernel, stride, dilation, taps.shape[2:])):
-        x[window] += g * (taps == number)
+    module = xp(g)
+    x, tiled = _room(taps, g.dtype, size, kernel, stride, dilation, padding)
+    windows = [window for _, window in tap_windows(kernel, stride, dilation, taps.shape[2:])]
+    for block in _blocks(x):
+        for number, window in enumerate(windows):
+            passed = taps[block] == number
+            if tiled:
+                module.multiply(g[block], passed, out=x[block][window])
+            else:
+                x[block][window] += g[block] * passed
     return x[inside(size, padding)]
 
 
@@ -128,7 +177,7 @@ def tap_places(taps: Array, size, kernel, stride, dilation, padding) -> Array:
     """The place in the flattened spatial plane that each tap number names, int64."""
     module = xp(taps)
     place = module.zeros(taps.shape, dtype="int64")
-    rest = taps
+    rest = taps.astype("int64")
     for axis in reversed(range(len(size))):
         offset = rest % kernel[axis]
         rest = rest // kernel[axis]

@@ -115,7 +115,7 @@ roll.vjps(_roll_vjp)
 def pad_constant(x, *, pad_width, value):
     """x inside a border of `value`; `pad_width` is one (before, after) pair an axis."""
     shape = [n + sum(pair) for n, pair in zip(x.shape, pad_width, strict=True)]
-    y = xp(x).full(shape, value, dtype=x.dtype)
+    y = xp(x).full_like(x, value, shape=shape)  # in the memory order of x
     y[_inside(x.shape, pad_width)] = x
     return y
 
