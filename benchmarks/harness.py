@@ -1,0 +1,196 @@
+"""Engines side by side in one process: their losses compared, then their steps timed in turn.
+
+Believe ratios of one run. A turn of an engine is a pause, some steps that are not counted, and some
+that are. The uncounted ones are not only for caches: a BLAS keeps its threads spinning for a while
+after its last product, and what another engine computes meanwhile shares the cores with them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import threadpoolctl
+
+from benchmarks import floor
+from benchmarks.workloads import Workload
+
+OURS = "minigrad"
+PEERS = ("torch", "jax", "autograd", "mygrad", "dezero", "chainer")
+ON_NUMPY = ("autograd", "mygrad", "dezero", "chainer")
+
+TOLERANCE = 1e-4  # relative, between the losses of two engines in float32
+FIRST_STEPS = 3  # whose losses are compared
+
+PAUSE = 0.05  # seconds in which the threads of the engine before fall asleep
+SETTLE = 0.1  # seconds of steps that are not counted
+TURN = 0.2  # seconds of steps that are, at least
+LEAST_STEPS = 3  # in a turn
+LEAST_ROUNDS = 3
+
+Step = Callable[[], Any]
+
+
+@dataclass
+class Timing:
+    """One engine on one workload.
+
+    Attributes:
+        losses: of the first steps.
+        times: the median step of each round, in seconds.
+        problem: why there are no times; None where there are.
+    """
+
+    losses: list[float] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    problem: str | None = None
+
+    @property
+    def median(self) -> float:
+        return float(np.median(self.times))
+
+
+@dataclass
+class Result:
+    """All engines on one workload, and the floor under the name "floor"."""
+
+    workload: Workload
+    timings: dict[str, Timing]
+
+    def ratio(self, engine: str, other: str) -> tuple[float, float, float] | None:
+        """Quartiles and median (first, median, third) of engine / other over the rounds; None
+        where one of them has no times."""
+        times = [self.timings.get(name, Timing()).times for name in (engine, other)]
+        if not all(times):
+            return None
+        first, median, third = np.quantile(np.divide(*times), (0.25, 0.5, 0.75))
+        return float(first), float(median), float(third)
+
+    def fastest(self, engines: Sequence[str]) -> str | None:
+        """Which of the engines has the least median; None where none was timed."""
+        timed = [name for name in engines if self.timings.get(name, Timing()).times]
+        return min(timed, key=lambda name: self.timings[name].median, default=None)
+
+
+def load(names: Sequence[str], threads: int) -> tuple[dict[str, ModuleType], dict[str, str]]:
+    """The modules of `benchmarks.engines` by name, ready to measure on so many threads, and for
+    each one that cannot be had a note that says why."""
+    engines, notes = {}, {}
+    for name in names:
+        try:
+            module = importlib.import_module(f"benchmarks.engines.{name}")
+            module.prepare(threads)
+            module.version()
+        except Exception as error:  # whatever an old library meets in a new environment
+            notes[name] = f"absent: {_one_line(error)}"
+        else:
+            engines[name] = module
+    threadpoolctl.threadpool_limits(threads)
+    return engines, notes
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def measure(workload: Workload, engines: Mapping[str, ModuleType], seconds: float) -> Result:
+    """Compare the losses of the engines on a workload, and time those that agree.
+
+    Args:
+        seconds: how long to measure, for each engine.
+    """
+    arrays = workload.arrays()
+    timings: dict[str, Timing] = {}
+    steps: dict[str, Step] = {}
+    for name, module in engines.items():
+        build = module.STEPS.get(workload.name)
+        if build is None:
+            continue
+        timing = timings[name] = Timing()
+        try:
+            steps[name] = build(workload, arrays)
+            timing.losses = first_losses(steps[name])
+        except Exception as error:  # one engine's trouble is not the others'
+            timing.problem = f"failed: {_one_line(error)}"
+            steps.pop(name, None)
+    compare(timings)
+    for name, timing in timings.items():
+        if timing.problem:
+            steps.pop(name, None)
+    products = floor.floor(workload)
+    if products is not None:
+        steps[floor.NAME] = products
+        timings[floor.NAME] = Timing()
+    for name, times in take_turns(steps, seconds).items():
+        timings[name].times = times
+    return Result(workload, timings)
+
+
+def first_losses(step: Step) -> list[float]:
+    """The losses of the first steps."""
+    losses = []
+    for _ in range(FIRST_STEPS):
+        loss = step()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # PyTorch's, about numbers that have a graph
+            losses.append(float(loss))
+    return losses
+
+
+def compare(timings: Mapping[str, Timing]) -> None:
+    """Mark the engines whose losses are not those of the reference: PyTorch where it ran, else the
+    first engine."""
+    ran = {name: timing for name, timing in timings.items() if timing.problem is None}
+    if not ran:
+        return
+    reference = "torch" if "torch" in ran else next(iter(ran))
+    for timing in ran.values():
+        if not np.allclose(timing.losses, ran[reference].losses, rtol=TOLERANCE, atol=0.0):
+            timing.problem = (
+                f"computes something else: losses {timing.losses}, {reference} has "
+                f"{ran[reference].losses}"
+            )
+
+
+def take_turns(steps: Mapping[str, Step], seconds: float) -> dict[str, list[float]]:
+    """The median time of a step, for each engine and round; each round begins with another engine.
+
+    Goes on for `seconds` an engine.
+    """
+    names = list(steps)
+    times: dict[str, list[float]] = {name: [] for name in names}
+    start = time.perf_counter()
+    rounds = 0
+    while rounds < LEAST_ROUNDS or time.perf_counter() - start < seconds * len(names):
+        for name in rotated(names, rounds):
+            times[name].append(turn(steps[name]))
+        rounds += 1
+    return times
+
+
+def rotated(names: Sequence[str], rounds: int) -> list[str]:
+    """The names in turn, from another one on in each round."""
+    first = rounds % max(len(names), 1)
+    return [*names[first:], *names[:first]]
+
+
+def turn(step: Step) -> float:
+    """The median of the counted steps of one turn, in seconds."""
+    time.sleep(PAUSE)
+    start = time.perf_counter()
+    while time.perf_counter() - start < SETTLE:
+        step()
+    times = []
+    start = before = time.perf_counter()
+    while len(times) < LEAST_STEPS or before - start < TURN:
+        step()
+        after = time.perf_counter()
+        times.append(after - before)
+        before = after
+    return float(np.median(times))
