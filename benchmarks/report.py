@@ -55,6 +55,7 @@ def environment(engines: Mapping[str, ModuleType], threads: int) -> dict[str, An
         "engines": {name: module.version() for name, module in engines.items()},
         "thread_pools": thread_pools(),
         "OPENBLAS_CORETYPE": os.environ.get("OPENBLAS_CORETYPE"),
+        "load": os.getloadavg()[0],  # the mean of the last minute, of everything on the machine
     }
 
 
@@ -71,6 +72,11 @@ def heading(about: Mapping[str, Any], notes: Mapping[str, str]) -> list[str]:
         lines.append(
             f"warning: OPENBLAS_CORETYPE={about['OPENBLAS_CORETYPE']} pins the kernels of NumPy's "
             "BLAS; measure with `env -u OPENBLAS_CORETYPE`"
+        )
+    if about["load"] > 0.5:
+        lines.append(
+            f"warning: the load is {about['load']:.1f}: other programs share the processors, and "
+            "no figure below can be trusted"
         )
     return lines
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -423,14 +424,17 @@ def conv(
     size: int,
     kernel: int,
     batch: int,
-    *,
     stride: int = 1,
     padding: int = 0,
     axes: int = 2,
     input_gradient: bool = True,
+    width: float = 1.0,
 ) -> Workload:
-    """A convolution without bias: x, weight (f, c, *kernel), g."""
-    c, f = channels
+    """A convolution without bias: x, weight (f, c, *kernel), g.
+
+    One without a gradient for its input is the first of a network: `width` leaves its c alone.
+    """
+    c, f = round(channels[0] * width) if input_gradient else channels[0], round(channels[1] * width)
     out = (size + 2 * padding - kernel) // stride + 1
 
     def make() -> Arrays:
@@ -520,30 +524,60 @@ def layer_norm(batch: int = 256, width: int = 512) -> Workload:
     return Workload("layer_norm", f"layer norm of ({batch}, {width})", make, (), {"eps": 1e-5})
 
 
-WORKLOADS: dict[str, Workload] = {
-    workload.name: workload
-    for workload in (
-        mlp(),
-        lenet(),
-        cnn(),
-        dcgan(),
-        vae(),
-        rbm(),
-        lstm(),
-        alexnet(),
-        tiny(),
-        chain(),
-        conv("conv64", (64, 64), 56, 3, 32, padding=1),
-        conv("conv7", (3, 64), 224, 7, 4, stride=2, padding=3, input_gradient=False),
-        conv("conv1", (64, 256), 56, 1, 16),
-        conv("conv5", (16, 32), 14, 5, 32, padding=2),
-        conv("conv_stride", (64, 128), 14, 4, 64, stride=2, padding=1),
-        conv("conv_wide", (32, 32), 32, 3, 64, padding=1),
-        conv_transpose(),
-        conv("conv3d", (8, 16), 16, 3, 8, padding=1, axes=3),
-        max_pool(),
-        batch_norm(),
-        softmax_ce(),
-        layer_norm(),
-    )
+_CONVOLUTIONS: dict[str, dict[str, Any]] = {
+    "conv64": {"channels": (64, 64), "size": 56, "kernel": 3, "batch": 32, "padding": 1},
+    "conv7": {
+        "channels": (3, 64),
+        "size": 224,
+        "kernel": 7,
+        "batch": 4,
+        "stride": 2,
+        "padding": 3,
+        "input_gradient": False,
+    },
+    "conv1": {"channels": (64, 256), "size": 56, "kernel": 1, "batch": 16},
+    "conv5": {"channels": (16, 32), "size": 14, "kernel": 5, "batch": 32, "padding": 2},
+    "conv_stride": {
+        "channels": (64, 128),
+        "size": 14,
+        "kernel": 4,
+        "batch": 64,
+        "stride": 2,
+        "padding": 1,
+    },
+    "conv_wide": {"channels": (32, 32), "size": 32, "kernel": 3, "batch": 64, "padding": 1},
+    "conv3d": {"channels": (8, 16), "size": 16, "kernel": 3, "batch": 8, "padding": 1, "axes": 3},
 }
+
+
+def _convolution(name: str) -> Callable[..., Workload]:
+    return partial(conv, name=name, **_CONVOLUTIONS[name])
+
+
+# What makes each workload; called without arguments, at the size that is measured.
+FACTORIES: dict[str, Callable[..., Workload]] = {
+    "mlp": mlp,
+    "lenet": lenet,
+    "cnn": cnn,
+    "dcgan": dcgan,
+    "vae": vae,
+    "rbm": rbm,
+    "lstm": lstm,
+    "alexnet": alexnet,
+    "tiny": tiny,
+    "chain": chain,
+    "conv64": _convolution("conv64"),
+    "conv7": _convolution("conv7"),
+    "conv1": _convolution("conv1"),
+    "conv5": _convolution("conv5"),
+    "conv_stride": _convolution("conv_stride"),
+    "conv_wide": _convolution("conv_wide"),
+    "conv_transpose": conv_transpose,
+    "conv3d": _convolution("conv3d"),
+    "max_pool": max_pool,
+    "batch_norm": batch_norm,
+    "softmax_ce": softmax_ce,
+    "layer_norm": layer_norm,
+}
+
+WORKLOADS: dict[str, Workload] = {name: factory() for name, factory in FACTORIES.items()}
