@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 import scipy.special
+
+from minigrad import threads
 
 Array = Any  # a numpy.ndarray or a cupy.ndarray
 
@@ -29,7 +31,8 @@ class BackendError(RuntimeError):
 class Backend:
     """An array library: its modules, its array type, and its seeded random generator."""
 
-    working_set = 1 << 21  # bytes that work in blocks keeps to: about what a core's cache holds
+    working_set = 1 << 20  # bytes that work in blocks keeps to: about what a core's cache holds
+    worth_sharing = 1 << 24  # multiplications below which a second thread costs more than it brings
 
     def __init__(self, name: str, module: ModuleType, special: ModuleType) -> None:
         self.name = name
@@ -48,6 +51,13 @@ class Backend:
     def to_host(self, array: Array) -> np.ndarray:
         """Array of this backend → NumPy array on the host (NumPy: the same memory)."""
         return array
+
+    def share(self, count: int, cost: int, work: Callable[[slice], Any]) -> list[Any]:
+        """``[work(part), …]`` for slices that make up range(count), several threads at a time where
+        the `cost` of all, in multiplications, is worth it."""
+        if cost < self.worth_sharing:
+            return [work(slice(0, count))]
+        return threads.share(count, work)
 
     def synchronize(self) -> None:
         """Wait until all work handed to the device is done (nothing to wait for on a CPU)."""
@@ -93,6 +103,7 @@ class DeviceBackend(Backend):
     """
 
     working_set = sys.maxsize  # few large pieces of work: a block is everything
+    worth_sharing = sys.maxsize
 
     def __init__(self, name: str, module: ModuleType, special: ModuleType) -> None:
         super().__init__(name, module, special)

@@ -10,22 +10,24 @@ over output positions, k over kernel taps, and x is zero outside. Its three part
 Each is linear in both of its arguments, so the rule of each is the other two, and the family is
 closed under differentiation to any order.
 
-All three are matrix products over *columns* (im2col): `unfold` lays the window of every output
-position out as a column, `fold` adds columns back to where they came from, and the two are each
-other's transpose. A convolution builds the columns of a few images at a time, keeps none of them,
-and builds them again on the way back: memory stays small and the columns stay in the cache.
+All three are matrix products over *columns* (im2col): the window of every output position, laid out
+as a row of a matrix. The columns of a few images are made at a time, kept by nobody, and made again
+on the way back: memory stays small, and they stay in the cache.
 
-Shapes: x (n, c, *size), w (f, c / groups, *kernel), g (n, f, *out), columns (n, c, *kernel, *out).
-The geometry is static: `stride` and `dilation` are tuples with one length a spatial axis, `padding`
-one pair (before, after).
+Shapes: x (n, c, *size), w (f, c / groups, *kernel), g (n, f, *out). Results lie in memory with the
+channels last, (n, *out, f), as the products leave them; the strides of the array say so, and
+elementwise functions keep it so. The geometry is static: `stride` and `dilation` are tuples with one
+length a spatial axis, `padding` one pair (before, after).
 
 Source: Dumoulin & Visin, "A guide to convolution arithmetic for deep learning" (2016).
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
+import operator
 from collections.abc import Iterator
 
 from minigrad.backend import Array, backend_of, xp
@@ -112,30 +114,128 @@ unfold.vjps(_unfold_vjp)
 fold.vjps(_fold_vjp)
 
 
-def _blocks(x: Array, column_length: int) -> Iterator[slice]:
-    """Slices of the batch for which columns are built together."""
-    n = x.shape[0]
-    step = max(1, backend_of(x).working_set // max(1, column_length * x.dtype.itemsize))
-    return (slice(start, start + step) for start in range(0, n, step))
+# ---------------------------------------------------------------------------------------------
+# Columns
+# ---------------------------------------------------------------------------------------------
+
+
+def _windows(x: Array, kernel, stride, dilation, out) -> Array:
+    """The windows (n, *out, *kernel, groups, c) of x (n, *wide, groups, c): a view, no copy."""
+    image, *places, group, channel = x.strides
+    steps = map(operator.mul, places, stride)
+    taps = map(operator.mul, places, dilation)
+    return xp(x).lib.stride_tricks.as_strided(
+        x,
+        shape=(x.shape[0], *out, *kernel, *x.shape[-2:]),
+        strides=(image, *steps, *taps, group, channel),
+    )
+
+
+def _overlap(n: int, before: int, after: int) -> tuple[slice, slice]:
+    """Where an axis of length n is read and where it lands under a padding, which cuts off where it
+    is negative."""
+    start = min(max(-before, 0), n)
+    stop = max(start, n - max(-after, 0))
+    landing = max(before, 0)
+    return slice(start, stop), slice(landing, landing + stop - start)
+
+
+def _columns(x: Array, groups, kernel, stride, dilation, padding) -> Iterator[tuple[slice, Array]]:
+    """im2col, a few images of x (n, c, *size) at a time.
+
+    Yields the slice of these images, and their columns (groups, places, taps · c/groups) in memory
+    that serves again for the next.
+    """
+    n, c, *size = x.shape
+    d, c = len(size), c // groups
+    out = output_size(size, kernel, stride, dilation, padding)
+    taps, places = math.prod(kernel), math.prod(out)
+    module = xp(x)
+    x = module.moveaxis(x, 1, -1).reshape(n, *size, groups, c)
+    fitting = backend_of(x).working_set // max(1, groups * places * taps * c * x.dtype.itemsize)
+    most = max(1, min(n, fitting))
+    blocks = [slice(i, min(i + most, n)) for i in range(0, n, most)]
+    if taps == 1 and set(stride) == {1} and not any(map(any, padding)):  # x is its own columns
+        for images in blocks:
+            yield images, x[images].reshape(-1, groups, c).swapaxes(0, 1)
+        return
+    wide = [length + before + after for length, (before, after) in zip(size, padding, strict=True)]
+    # Memory is copied in runs, of neighbouring taps and channels or of neighbouring places. Longer
+    # runs are faster, so they decide which of the two lie side by side.
+    run_of_taps = c * kernel[-1] if groups == dilation[-1] == 1 else c
+    run_of_places = out[-1] if stride[-1] == 1 else 1
+    if run_of_taps >= run_of_places:
+        border = module.zeros((most, *wide, groups, c), dtype=x.dtype)
+        columns = module.empty((groups, most, *out, *kernel, c), dtype=x.dtype)
+    else:
+        border = module.zeros((most, groups, c, *wide), dtype=x.dtype)
+        border = border.transpose(0, *range(3, 3 + d), 1, 2)
+        columns = module.empty((groups, *kernel, c, most, *out), dtype=x.dtype)
+        columns = columns.transpose(0, *range(2 + d, 3 + 2 * d), *range(1, 2 + d))
+    windows = module.moveaxis(_windows(border, kernel, stride, dilation, out), -2, 0)
+    axes = [_overlap(length, *pair) for length, pair in zip(size, padding, strict=True)]
+    read, inner = zip(*axes, strict=True)
+    for images in blocks:
+        count = images.stop - images.start
+        border[(slice(count), *inner)] = x[(images, *read)]
+        columns[:, :count] = windows[:, :count]
+        yield images, columns[:, :count].reshape(groups, count * places, taps * c)
+
+
+# ---------------------------------------------------------------------------------------------
+# The three derivatives
+# ---------------------------------------------------------------------------------------------
+
+
+def _correlate(x: Array, w: Array, groups, kernel, stride, dilation, padding) -> Array:
+    """Columns of x times matrices w (groups, taps · c/groups, f/groups): y (n, *out, f)."""
+    n, f = x.shape[0], w.shape[2]
+    out = output_size(x.shape[2:], kernel, stride, dilation, padding)
+    module = xp(x)
+    y = module.empty((n, math.prod(out), groups, f), dtype=module.result_type(x, w))
+
+    def work(part: slice) -> None:
+        for images, columns in _columns(x[part], groups, kernel, stride, dilation, padding):
+            rows = y[part][images].reshape(-1, groups, f).swapaxes(0, 1)
+            if groups == 1:
+                module.matmul(columns, w, out=rows)
+            else:
+                rows[...] = module.matmul(columns, w)
+
+    backend_of(x).share(n, n * math.prod(out) * w.size, work)
+    return y.reshape(n, *out, groups * f)
 
 
 @primitive
 def conv(x, w, *, stride, padding, dilation, groups):
     """y[n,f,o] = Σ_{c,k} w[f,c,k] · x[n, c, o·stride + k·dilation − padding]."""
-    n, c = x.shape[:2]
-    f, kernel = w.shape[0], w.shape[2:]
-    out = output_size(x.shape[2:], kernel, stride, dilation, padding)
-    taps, places = math.prod(kernel), math.prod(out)
+    f, c, *kernel = w.shape
     module = xp(x)
-    y = module.empty((n, groups, f // groups, places), dtype=module.result_type(x, w))
-    matrix = w.reshape(groups, f // groups, c // groups * taps)
-    for block in _blocks(x, c * taps * places):
-        columns = unfold(
-            x[block], kernel=kernel, stride=stride, dilation=dilation, padding=padding
-        )
-        # (groups, f/groups, c/groups·k) @ (n, groups, c/groups·k, o) → (n, groups, f/groups, o)
-        module.matmul(matrix, columns.reshape(-1, groups, c // groups * taps, places), out=y[block])
-    return y.reshape(n, f, *out)
+    taps = module.moveaxis(w.reshape(groups, f // groups, c, *kernel), (1, 2), (-1, -2))
+    matrices = taps.reshape(groups, math.prod(kernel) * c, f // groups)
+    y = _correlate(x, matrices, groups, kernel, stride, dilation, padding)
+    return module.moveaxis(y, -1, 1)
+
+
+def _phase(phase: int, n: int, out: int, kernel: int, stride: int, dilation: int, before: int):
+    """One axis of `conv_transpose`: the positions i of x with (i + before) mod stride = phase.
+
+    They are reached by the taps k with k·dilation mod stride = phase: with i + before = q·stride +
+    phase from o = q − (k·dilation − phase) / stride. In reverse the taps are those of a correlation
+    with stride 1. Returns the slices of the positions and of the taps, and the kernel, dilation and
+    padding of that correlation; None where no tap or no position has this phase.
+    """
+    taps = [k for k in range(kernel) if k * dilation % stride == phase]
+    positions = range((phase - before) % stride, n, stride)
+    if not taps or not positions:
+        return None
+    every = taps[1] - taps[0] if len(taps) > 1 else stride
+    apart = every * dilation // stride
+    q = (positions[0] + before - phase) // stride
+    ahead = (taps[-1] * dilation - phase) // stride - q
+    behind = len(positions) + (len(taps) - 1) * apart - out - ahead
+    in_reverse = slice(taps[-1], taps[0] - 1 if taps[0] else None, -every)
+    return slice(positions[0], n, stride), in_reverse, len(taps), apart, (ahead, behind)
 
 
 @primitive
@@ -143,42 +243,49 @@ def conv_transpose(g, w, *, size, stride, padding, dilation, groups):
     """x[n, c, o·stride + k·dilation − padding] += Σ_f w[f,c,k] · g[n,f,o], of spatial `size`.
 
     With stride > 1 several sizes lead to the same output positions, hence the explicit `size`.
+
+    Nothing is scattered: seen from x this is a correlation too, of g with the taps that lie a whole
+    number of strides away. Positions that see the same taps are computed together.
     """
     n, f, *out = g.shape
-    kernel = w.shape[2:]
+    c, *kernel = w.shape[1:]
     if tuple(out) != output_size(size, kernel, stride, dilation, padding):
         raise ValueError(f"size {tuple(size)} does not lead to output positions {tuple(out)}")
-    taps, places = math.prod(kernel), math.prod(out)
-    c = w.shape[1] * groups
     module = xp(g)
-    x = module.empty((n, c, *size), dtype=module.result_type(g, w))
-    matrix = w.reshape(groups, f // groups, c // groups * taps).swapaxes(1, 2)
-    rows = g.reshape(n, groups, f // groups, places)
-    for block in _blocks(g, c * taps * places):
-        # (groups, c/groups·k, f/groups) @ (n, groups, f/groups, o) → (n, groups, c/groups·k, o)
-        columns = module.matmul(matrix, rows[block]).reshape(-1, c, *kernel, *out)
-        x[block] = fold(columns, size=size, stride=stride, dilation=dilation, padding=padding)
-    return x
+    x = module.zeros((n, *size, groups * c), dtype=module.result_type(g, w))
+    w = module.moveaxis(w.reshape(groups, f // groups, c, *kernel), (1, 2), (-2, -1))
+    befores = [before for before, _ in padding]
+    for phases in itertools.product(*map(range, stride)):
+        axes = list(map(_phase, phases, size, out, kernel, stride, dilation, befores))
+        if None in axes:
+            continue
+        positions, taps, lengths, apart, around = zip(*axes, strict=True)
+        matrices = w[(slice(None), *taps)].reshape(groups, math.prod(lengths) * (f // groups), c)
+        part = _correlate(g, matrices, groups, lengths, (1,) * len(size), apart, around)
+        x[(slice(None), *positions)] = part
+    return module.moveaxis(x, -1, 1)
 
 
 @primitive
 def conv_weight(x, g, *, kernel, stride, padding, dilation, groups):
     """w[f,c,k] = Σ_{n,o} g[n,f,o] · x[n, c, o·stride + k·dilation − padding]."""
-    n, f, *out = g.shape
-    c = x.shape[1]
-    taps, places = math.prod(kernel), math.prod(out)
+    (n, f), c = g.shape[:2], x.shape[1]
+    f, c = f // groups, c // groups
     module = xp(x)
-    shape = (groups, f // groups, c // groups * taps)
-    w = module.zeros(shape, dtype=module.result_type(x, g))
-    rows = g.reshape(n, groups, f // groups, places)
-    for block in _blocks(x, c * taps * places):
-        columns = unfold(
-            x[block], kernel=kernel, stride=stride, dilation=dilation, padding=padding
-        )
-        columns = columns.reshape(-1, groups, c // groups * taps, places)
-        # (n, groups, f/groups, o) @ (n, groups, o, c/groups·k), summed over n
-        w += module.matmul(rows[block], columns.swapaxes(2, 3)).sum(axis=0)
-    return w.reshape(f, c // groups, *kernel)
+    shape = (groups, math.prod(kernel) * c, f)
+    rows = module.moveaxis(g, 1, -1)
+
+    def work(part: slice) -> Array:
+        w = module.zeros(shape, dtype=module.result_type(x, g))
+        for images, columns in _columns(x[part], groups, kernel, stride, dilation, padding):
+            w += columns.swapaxes(1, 2) @ rows[part][images].reshape(-1, groups, f).swapaxes(0, 1)
+        return w
+
+    sums = backend_of(x).share(n, math.prod(g.shape) * math.prod(kernel) * c, work)
+    w = functools.reduce(operator.add, sums).reshape(groups, *kernel, c, f)
+    return module.ascontiguousarray(module.moveaxis(w, (-1, -2), (1, 2))).reshape(
+        groups * f, c, *kernel
+    )
 
 
 def _to_x(g, w, x, geometry):
