@@ -8,10 +8,12 @@ after its last product, and what another engine computes meanwhile shares the co
 from __future__ import annotations
 
 import importlib
+import os
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -30,6 +32,7 @@ FIRST_STEPS = 3  # whose losses are compared
 
 PAUSE = 0.05  # seconds in which the threads of the engine before fall asleep
 SETTLE = 0.1  # seconds of steps that are not counted
+LISTEN = 0.2  # seconds in which other programs are looked for
 TURN = 0.2  # seconds of steps that are, at least
 LEAST_STEPS = 3  # in a turn
 LEAST_ROUNDS = 3
@@ -58,18 +61,23 @@ class Timing:
 
 @dataclass
 class Result:
-    """All engines on one workload, and the floor under the name "floor"."""
+    """All engines on one workload, and the floor under the name "floor".
+
+    `others` is how many processors other programs kept busy before or after; see `others_busy`.
+    """
 
     workload: Workload
     timings: dict[str, Timing]
+    others: float = 0.0
 
     def ratio(self, engine: str, other: str) -> tuple[float, float, float] | None:
         """Quartiles and median (first, median, third) of engine / other over the rounds; None
         where one of them has no times."""
-        times = [self.timings.get(name, Timing()).times for name in (engine, other)]
-        if not all(times):
+        ours = self.timings.get(engine, Timing()).times
+        theirs = self.timings.get(other, Timing()).times
+        if not ours or not theirs:
             return None
-        first, median, third = np.quantile(np.divide(*times), (0.25, 0.5, 0.75))
+        first, median, third = np.quantile(np.divide(ours, theirs), (0.25, 0.5, 0.75))
         return float(first), float(median), float(third)
 
     def fastest(self, engines: Sequence[str]) -> str | None:
@@ -127,9 +135,28 @@ def measure(workload: Workload, engines: Mapping[str, ModuleType], seconds: floa
     if products is not None:
         steps[floor.NAME] = products
         timings[floor.NAME] = Timing()
+    before = others_busy()
     for name, times in take_turns(steps, seconds).items():
         timings[name].times = times
-    return Result(workload, timings)
+    return Result(workload, timings, max(before, others_busy()))
+
+
+def others_busy() -> float:
+    """How many processors are busy while this process sleeps; 0 where the system does not say."""
+    time.sleep(PAUSE)  # until our own threads sleep too
+    before = _ticks()
+    time.sleep(LISTEN)
+    busy, idle = np.subtract(_ticks(), before)
+    return float(busy) / max(float(busy + idle), 1.0) * (os.cpu_count() or 1)
+
+
+def _ticks() -> tuple[int, int]:
+    """(busy, idle) of all processors since the start, in hundredths of a second: proc_stat(5)."""
+    stat = Path("/proc/stat")
+    if not stat.exists():
+        return 0, 0
+    user, nice, system, idle, waiting, *_ = map(int, stat.read_text().split()[1:9])
+    return user + nice + system, idle + waiting
 
 
 def first_losses(step: Step) -> list[float]:
@@ -163,6 +190,7 @@ def take_turns(steps: Mapping[str, Step], seconds: float) -> dict[str, list[floa
 
     Goes on for `seconds` an engine.
     """
+    _grow_the_heap()
     names = list(steps)
     times: dict[str, list[float]] = {name: [] for name in names}
     start = time.perf_counter()
@@ -172,6 +200,17 @@ def take_turns(steps: Mapping[str, Step], seconds: float) -> dict[str, list[floa
             times[name].append(turn(steps[name]))
         rounds += 1
     return times
+
+
+def _grow_the_heap() -> None:
+    """Bring the allocator into the state that any large model leaves behind.
+
+    glibc returns a large block to the system at once, and gets a fresh one page by page, until a
+    block of that size has been freed before (M_MMAP_THRESHOLD in mallopt(3)). Without this, small
+    workloads would take longer when they come first than after a large one.
+    """
+    largest = 32 << 20  # up to where the threshold moves
+    np.ones(largest - 4096, np.uint8)
 
 
 def rotated(names: Sequence[str], rounds: int) -> list[str]:
@@ -186,7 +225,7 @@ def turn(step: Step) -> float:
     start = time.perf_counter()
     while time.perf_counter() - start < SETTLE:
         step()
-    times = []
+    times: list[float] = []
     start = before = time.perf_counter()
     while len(times) < LEAST_STEPS or before - start < TURN:
         step()

@@ -55,7 +55,6 @@ def environment(engines: Mapping[str, ModuleType], threads: int) -> dict[str, An
         "engines": {name: module.version() for name, module in engines.items()},
         "thread_pools": thread_pools(),
         "OPENBLAS_CORETYPE": os.environ.get("OPENBLAS_CORETYPE"),
-        "load": os.getloadavg()[0],  # the mean of the last minute, of everything on the machine
     }
 
 
@@ -72,11 +71,6 @@ def heading(about: Mapping[str, Any], notes: Mapping[str, str]) -> list[str]:
         lines.append(
             f"warning: OPENBLAS_CORETYPE={about['OPENBLAS_CORETYPE']} pins the kernels of NumPy's "
             "BLAS; measure with `env -u OPENBLAS_CORETYPE`"
-        )
-    if about["load"] > 0.5:
-        lines.append(
-            f"warning: the load is {about['load']:.1f}: other programs share the processors, and "
-            "no figure below can be trusted"
         )
     return lines
 
@@ -112,8 +106,14 @@ def _cell(timing: Timing | None) -> str:
 
 
 def problems(results: Sequence[Result]) -> list[str]:
-    """A line for each engine that has no time where it should have one."""
-    return [
+    """A line for each engine that has no time where it should have one, and a warning where the
+    times are not worth much."""
+    lines = [
+        f"warning: {result.workload.name}: other programs kept {result.others:.1f} processors busy"
+        for result in results
+        if result.others > 0.1
+    ]
+    return lines + [
         f"{result.workload.name}: {name} {timing.problem}"
         for result in results
         for name, timing in result.timings.items()
@@ -134,6 +134,7 @@ def as_json(
         "workloads": {
             result.workload.name: {
                 "title": result.workload.title,
+                "others": result.others,
                 "products": [list(product) for product in result.workload.products],
                 "engines": {name: _timing(t) for name, t in result.timings.items()},
             }

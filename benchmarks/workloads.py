@@ -386,7 +386,7 @@ def tiny(batch: int = 4, width: int = 8) -> Workload:
         x = np.resize(table, (batch, 2))
         return {
             "x": x,
-            "y": np.float32(x[:, :1] != x[:, 1:]),
+            "y": (x[:, :1] != x[:, 1:]).astype(np.float32),
             **draw.layer("fc1", width, 2),
             **draw.layer("fc2", 1, width),
         }

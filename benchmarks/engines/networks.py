@@ -20,6 +20,7 @@ Steps = dict[str, Callable[[Workload, Arrays], Step]]
 def steps(library: Any, host: Callable[[Any], np.ndarray]) -> Steps:
     """Every workload in one library; `host` makes a NumPy array of a tensor, without its graph."""
     nn, optim, F = library.nn, library.optim, library.nn.functional
+    Module: Any = nn.Module
 
     def data(arrays: Arrays, *names: str) -> list[Any]:
         return [library.as_tensor(arrays[name].copy()) for name in names]
@@ -66,7 +67,7 @@ def steps(library: Any, host: Callable[[Any], np.ndarray]) -> Steps:
         return nn.ConvTranspose2d(c, f, kernel, stride=stride, padding=padding, bias=bias)
 
     def mlp(workload: Workload, arrays: Arrays) -> Step:
-        class MLP(nn.Module):
+        class MLP(Module):
             def __init__(self) -> None:
                 super().__init__()
                 self.fc1 = dense(arrays, "fc1")
@@ -82,7 +83,7 @@ def steps(library: Any, host: Callable[[Any], np.ndarray]) -> Steps:
         )
 
     def lenet(workload: Workload, arrays: Arrays) -> Step:
-        class LeNet(nn.Module):
+        class LeNet(Module):
             def __init__(self) -> None:
                 super().__init__()
                 self.conv1 = conv(arrays, "conv1", padding=2)
@@ -101,7 +102,7 @@ def steps(library: Any, host: Callable[[Any], np.ndarray]) -> Steps:
         return classifier(network, momentum(network, workload), arrays)
 
     def cnn(workload: Workload, arrays: Arrays) -> Step:
-        class CNN(nn.Module):
+        class CNN(Module):
             def __init__(self) -> None:
                 super().__init__()
                 self.conv1 = conv(arrays, "conv1", padding=1)
@@ -123,7 +124,7 @@ def steps(library: Any, host: Callable[[Any], np.ndarray]) -> Steps:
         )
 
     def alexnet(workload: Workload, arrays: Arrays) -> Step:
-        class AlexNet(nn.Module):
+        class AlexNet(Module):
             def __init__(self) -> None:
                 super().__init__()
                 self.conv1 = conv(arrays, "conv1", stride=4, padding=2)
@@ -150,7 +151,7 @@ def steps(library: Any, host: Callable[[Any], np.ndarray]) -> Steps:
         settings = workload.settings
         slope = settings["slope"]
 
-        class Generator(nn.Module):
+        class Generator(Module):
             def __init__(self) -> None:
                 super().__init__()
                 channels = arrays["g.conv1.weight"].shape[0]
@@ -166,7 +167,7 @@ def steps(library: Any, host: Callable[[Any], np.ndarray]) -> Steps:
                 x = self.conv1(F.relu(self.bn1(x)))
                 return F.tanh(self.conv2(F.relu(self.bn2(x))))
 
-        class Discriminator(nn.Module):
+        class Discriminator(Module):
             def __init__(self) -> None:
                 super().__init__()
                 channels = arrays["d.conv2.weight"].shape[0]
@@ -210,7 +211,7 @@ def steps(library: Any, host: Callable[[Any], np.ndarray]) -> Steps:
         return step
 
     def vae(workload: Workload, arrays: Arrays) -> Step:
-        class VAE(nn.Module):
+        class VAE(Module):
             def __init__(self) -> None:
                 super().__init__()
                 self.encoder = dense(arrays, "encoder")
@@ -241,7 +242,7 @@ def steps(library: Any, host: Callable[[Any], np.ndarray]) -> Steps:
         return step
 
     def rbm(workload: Workload, arrays: Arrays) -> Step:
-        class RBM(nn.Module):
+        class RBM(Module):
             def __init__(self) -> None:
                 super().__init__()
                 hidden, visible = arrays["rbm.weight"].shape
@@ -275,7 +276,7 @@ def steps(library: Any, host: Callable[[Any], np.ndarray]) -> Steps:
         return step
 
     def lstm(workload: Workload, arrays: Arrays) -> Step:
-        class Recurrent(nn.Module):
+        class Recurrent(Module):
             def __init__(self) -> None:
                 super().__init__()
                 gates, features = arrays["lstm.weight_ih_l0"].shape
@@ -292,7 +293,7 @@ def steps(library: Any, host: Callable[[Any], np.ndarray]) -> Steps:
         )
 
     def tiny(workload: Workload, arrays: Arrays) -> Step:
-        class XOR(nn.Module):
+        class XOR(Module):
             def __init__(self) -> None:
                 super().__init__()
                 self.fc1 = dense(arrays, "fc1")
