@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 from unittest import mock
@@ -13,7 +14,8 @@ from benchmarks.workloads import Arrays, WeightedSum, Workload
 # Chainer 7 was written for NumPy 1. Of the names that NumPy 2 took away it imports this one.
 _SCTYPES = {"int": [np.int8, np.int16, np.int32, np.int64]}
 
-with mock.patch.object(np, "sctypes", _SCTYPES, create=True):
+with mock.patch.object(np, "sctypes", _SCTYPES, create=True), warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # of numpy.distutils, which it imports
     import chainer
     import chainer.functions as F
     import chainer.links as L
