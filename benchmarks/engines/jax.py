@@ -88,6 +88,9 @@ def conv(p: Parameters, name: str, x: jax.Array, stride: int = 1, padding: int =
 
 
 def max_pool(x: jax.Array, size: int, stride: int) -> jax.Array:
+    if size == stride:  # more than ten times as fast on a CPU as windows
+        n, h, w, c = x.shape
+        return x.reshape(n, h // size, size, w // size, size, c).max((2, 4))
     window, strides = (1, size, size, 1), (1, stride, stride, 1)
     return lax.reduce_window(x, -jnp.inf, lax.max, window, strides, "VALID")
 
