@@ -34,7 +34,6 @@ PAUSE = 0.05  # seconds in which the threads of the engine before fall asleep
 SETTLE = 0.1  # seconds of steps that are not counted
 LISTEN = 0.2  # seconds in which other programs are looked for
 TURN = 0.2  # seconds of steps that are, at least
-LEAST_STEPS = 3  # in a turn
 LEAST_ROUNDS = 3
 
 Step = Callable[[], Any]
@@ -142,21 +141,21 @@ def measure(workload: Workload, engines: Mapping[str, ModuleType], seconds: floa
 
 
 def others_busy() -> float:
-    """How many processors are busy while this process sleeps; 0 where the system does not say."""
-    time.sleep(PAUSE)  # until our own threads sleep too
-    before = _ticks()
+    """How many processors other programs keep busy; 0 where the system does not say."""
+    time.sleep(PAUSE)
+    before, start = _busy() - time.process_time(), time.monotonic()
     time.sleep(LISTEN)
-    busy, idle = np.subtract(_ticks(), before)
-    return float(busy) / max(float(busy + idle), 1.0) * (os.cpu_count() or 1)
+    busy, elapsed = _busy() - time.process_time() - before, time.monotonic() - start
+    return max(0.0, busy / elapsed)
 
 
-def _ticks() -> tuple[int, int]:
-    """(busy, idle) of all processors since the start, in hundredths of a second: proc_stat(5)."""
+def _busy() -> float:
+    """Seconds that the processors have worked since the machine started, by proc_stat(5)."""
     stat = Path("/proc/stat")
     if not stat.exists():
-        return 0, 0
-    user, nice, system, idle, waiting, *_ = map(int, stat.read_text().split()[1:9])
-    return user + nice + system, idle + waiting
+        return time.process_time()  # as if this program were alone
+    user, nice, system = map(int, stat.read_text().split()[1:4])
+    return (user + nice + system) / os.sysconf("SC_CLK_TCK")
 
 
 def first_losses(step: Step) -> list[float]:
@@ -227,7 +226,7 @@ def turn(step: Step) -> float:
         step()
     times: list[float] = []
     start = before = time.perf_counter()
-    while len(times) < LEAST_STEPS or before - start < TURN:
+    while not times or before - start < TURN:
         step()
         after = time.perf_counter()
         times.append(after - before)

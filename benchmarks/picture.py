@@ -27,7 +27,7 @@ COLOURS = {
 def draw(results: Sequence[Result], engines: Sequence[str], path: Path) -> None:
     """Write the picture: time over the floor, and over PyTorch's where there are no products.
 
-    The edge of the coloured bar is the median of the rounds' ratios, the thin line their quartiles.
+    A bar goes from 1 to the median of the rounds' ratios; the thin line joins their quartiles.
     """
     panels = []
     for base, title in (
@@ -73,11 +73,11 @@ def _panel(axes: Any, groups: Sequence[Result], engines: Sequence[str], base: st
         bars = _bars(result, engines, base)
         ticks.append((place + (len(bars) - 1) / 2, result.workload.name))
         for engine, (first, median, third) in bars:
-            axes.barh(place, median, height=0.9, color=COLOURS[engine])
+            axes.barh(place, median - 1.0, left=1.0, height=0.9, color=COLOURS[engine])
             axes.plot((first, third), (place, place), color="k", linewidth=0.8)
             axes.annotate(
                 f"{median:.3g}",
-                (max(median, third), place),
+                (max(third, 1.0), place),
                 xytext=(3.0, 0.0),
                 textcoords="offset points",
                 va="center",

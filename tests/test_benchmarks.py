@@ -169,11 +169,14 @@ def test_turns_go_on_for_the_time_given(monkeypatch):
 
 
 def test_a_turn_is_the_median_of_its_steps(quickly, monkeypatch):
-    # One reading before and one after each step, and none of them is of a step that settles.
-    now = iter([0.0, 0.0, 10.0, 11.0, 14.0, 16.0])
+    # Two readings around a step that settles, one before and one after each step that counts.
+    monkeypatch.setattr(harness, "SETTLE", 5.0)
+    monkeypatch.setattr(harness, "TURN", 6.0)
+    now = iter([0.0, 0.0, 10.0, 10.0, 11.0, 14.0, 16.0])
     monkeypatch.setattr(harness.time, "perf_counter", lambda: next(now))
-    monkeypatch.setattr(harness.time, "sleep", lambda seconds: None)
-    assert harness.turn(lambda: None) == 2.0
+    steps = []
+    assert harness.turn(lambda: steps.append(None)) == 2.0
+    assert len(steps) == 4
 
 
 def test_an_engine_that_computes_something_else_has_no_time(quickly):
