@@ -210,10 +210,10 @@ PLANTED = {
          "affine.vjps(lambda g, y, x, w, b: g @ w.T,"),
         ("missing term", "affine", "        y += b\n", "        pass\n"),
         ("wrong at a kink", "relu", "g * (y > 0.0)", "g * (x >= 0.0)"),
-        ("missing factor", "leaky_relu", "(g - passed) * negative_slope", "(g - passed)"),
-        ("swapped arguments", "leaky_relu", "    passed = g * (x > 0.0)\n    return passed + (g - "
-         "passed) * negative_slope", "    passed = g * (y > 0.0)\n    return passed + (g - passed)"
-         " * negative_slope"),
+        ("missing term", "leaky_relu", "(1.0 - negative_slope) + negative_slope)",
+         "(1.0 - negative_slope))"),
+        ("wrong factor", "leaky_relu", "positive * (1.0 - negative_slope)", "positive * 1.0"),
+        ("swapped arguments", "leaky_relu", "astype(x > 0.0, dtype=", "astype(y > 0.0, dtype="),
         ("wrong branch", "leaky_relu", "negative_slope <= 1.0", "negative_slope >= 0.0"),
         ("wrong constant", "elu", "(y + alpha)", "(y + 1.0)"),
         ("missing term", "softsign", "return x / (abs(x) + 1.0)", "return x / (x + 1.0)"),
@@ -335,8 +335,6 @@ PLANTED = {
         ("missing term", "winning_taps", "lost &= ", "lost = "),
         ("dropped mask", "winning_taps", "module.fmin(limit, math.inf)", "limit"),
         ("overflow", "winning_taps", '"uint8" if len(windows) <= 256 else "int32"', '"uint8"'),
-        ("wrong geometry", "put_taps", "== tuple(stride) and set(dilation) <= {1} and wide",
-         "== tuple(stride) and wide"),
         ("wrong geometry", "put_taps", "tiled = tuple(kernel) == tuple(stride) and", "tiled ="),
         ("missing zeros", "put_taps", " and wide == covered\n", "\n"),
         ("missing term", "sum_unpool", "            x[window] += g\n",

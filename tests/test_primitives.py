@@ -52,7 +52,7 @@ LINEAR = {
 MULTILINEAR = {"multiply", "matrix_product", "contract", "conv", "conv_transpose", "conv_weight"}
 # NumPy or SciPy computes these for real numbers only, or they are not analytic.
 REAL_ONLY = {
-    "abs", "sign", "sigmoid", "softplus", "softsign", "logaddexp", "arctan2", "hypot",
+    "abs", "sign", "softplus", "softsign", "logaddexp", "arctan2", "hypot",
     "floor_divide", "remainder", "sigmoid_cross_entropy", "var", "std", "astype",
 }  # fmt: skip
 

@@ -7,7 +7,7 @@ on a condition that changes from element to element takes ten times as long.
 from __future__ import annotations
 
 from minigrad.backend import Array, xp
-from minigrad.core import primitive
+from minigrad.core import astype, primitive
 from minigrad.ops.elementwise import abs, reciprocal, sigmoid, square
 
 
@@ -30,9 +30,8 @@ affine.vjps(lambda g, y, x, w, b: g @ w,
 
 
 def positive_part(x: Array) -> Array:
-    """max(x, 0) of an array: against an array of zeros twice as fast as against the number 0."""
-    zeros = xp(x).zeros_like(x)
-    return xp(x).maximum(x, zeros, out=zeros)
+    """max(x, 0) of an array."""
+    return xp(x).maximum(x, 0.0)
 
 
 @primitive
@@ -47,14 +46,15 @@ relu.vjps(lambda g, y, x: g * (y > 0.0))
 @primitive
 def leaky_relu(x, *, negative_slope=0.01):
     """x where x > 0, else negative_slope · x; the gradient at 0 is the slope."""
-    scaled = x * negative_slope
+    module = xp(x)
+    y = module.asarray(x * negative_slope)  # NumPy has made a scalar of an array without axes
     larger = negative_slope <= 1.0  # then x is the larger of the two where it is positive
-    return (xp(x).maximum if larger else xp(x).minimum)(x, scaled)
+    return (module.maximum if larger else module.minimum)(x, y, out=y)
 
 
 def _leaky_relu_vjp(g, y, x, *, negative_slope):
-    passed = g * (x > 0.0)
-    return passed + (g - passed) * negative_slope
+    positive = astype(x > 0.0, dtype=x.dtype)
+    return g * (positive * (1.0 - negative_slope) + negative_slope)
 
 
 leaky_relu.vjps(_leaky_relu_vjp)
