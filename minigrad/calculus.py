@@ -196,4 +196,4 @@ def checkpoint(f: Callable, *x: Any) -> Tensor:
     others = [node for node in _made_before(y, start) if all(node is not t for t in first)]
     rerun = Primitive(recompute)
     rerun.vjp_all(pull)
-    return make_node(Tensor, y.array, True, rerun, (*given, *others))
+    return make_node(Tensor, y.array, True, rerun, (*given, *others), {})

@@ -18,6 +18,7 @@ import functools
 import inspect
 import operator
 from collections.abc import Callable, Iterable, Sequence
+from heapq import heappop, heappush
 from itertools import count
 from typing import Any
 
@@ -58,7 +59,7 @@ class Node:
     grad: Any
     primitive: Primitive | None
     args: tuple | None
-    params: dict[str, Any]
+    params: dict[str, Any] | None
     birth: int
     hooks: dict[int, Callable] | None
     retains_grad: bool
@@ -77,7 +78,7 @@ class Node:
         self.grad = None
         self.primitive = primitive
         self.args = args
-        self.params = params or {}
+        self.params = params
         self.birth = next_birth()
         self.hooks = None
         self.retains_grad = False
@@ -133,10 +134,17 @@ class Node:
         self.birth = next_birth()
 
 
-def make_node(kind: type[Node], *parts: Any) -> Any:
+def make_node(
+    kind: type[Node],
+    array: Array,
+    tracked: bool = False,
+    primitive: Primitive | None = None,
+    args: tuple | None = (),
+    params: dict[str, Any] | None = None,
+) -> Any:
     """A node of class `kind` from the arguments of `Node`, without the checks of `kind` itself."""
-    node = kind.__new__(kind)
-    Node.__init__(node, *parts)
+    node = object.__new__(kind)
+    Node.__init__(node, array, tracked, primitive, args, params)
     return node
 
 
@@ -170,7 +178,8 @@ class Primitive:
         self.arity = sum(p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters)
         self.arguments = {p.name: p.default for p in parameters if p.kind is not p.VAR_POSITIONAL}
         self.keeps = self.arguments.pop("keep", inspect.Parameter) is None
-        self.statics = bool(list(self.arguments)[self.arity :])
+        self.statics = dict(list(self.arguments.items())[self.arity :])
+        self.required = {n for n, v in self.statics.items() if v is inspect.Parameter.empty}
         self.rules: tuple[Callable | None, ...] = ()
         self.joint: Callable | None = None
 
@@ -192,22 +201,20 @@ class Primitive:
         self.joint = rule
 
     def __call__(self, *args: Any, **params: Any) -> Any:
-        if self.statics or params or len(args) != self.arity:
+        if params or self.statics or len(args) != self.arity:
             args, params = self._bind(args, params)
         arrays = []
-        first = None
+        kind = None
         tracked = False
         for arg in args:
             if isinstance(arg, Node):
-                if first is None:
-                    first = arg
+                kind = arg.kind
                 tracked = tracked or arg.tracked
-                arrays.append(arg.array)
+                arg = arg.array
             elif isinstance(arg, (list, tuple)):
                 return self(*[_array_if_list(arg) for arg in args], **params)
-            else:
-                arrays.append(arg)
-        if first is None:
+            arrays.append(arg)
+        if kind is None:
             return self.forward(*arrays, **params)
         tracked = tracked and recording.get()
         if tracked and self.keeps:
@@ -225,14 +232,16 @@ class Primitive:
                     f"{self.name}: the result would have dtype {array.dtype}; "
                     "Tensors hold floats, ints or bools"
                 )
-            return make_node(first.kind, array)
-        node = make_node(first.kind, array, True, self, args, params)
+            return make_node(kind, array)
+        node = make_node(kind, array, True, self, args, params)
         if on_record is not None:
             on_record(node)
         return node
 
     def _bind(self, args: tuple, params: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
         """Sort arguments given by position or name into arrays and static parameters."""
+        if len(args) == self.arity and self.required <= params.keys() <= self.statics.keys():
+            return args, {**self.statics, **params}
         if self.variadic:
             bound = dict(self.arguments)
         else:
@@ -278,6 +287,10 @@ def module_of(x: Any) -> Any:
     return xp(x.array if isinstance(x, Node) else x)
 
 
+def _array_if_scalar(value: Any) -> Any:
+    return np.asarray(value) if isinstance(value, np.generic) else value
+
+
 def _array_if_list(value: Any) -> Any:
     return np.asarray(value) if isinstance(value, (list, tuple)) else value
 
@@ -304,14 +317,8 @@ def primitive(forward: Callable) -> Primitive:
 # ---------------------------------------------------------------------------------------------
 
 
-def _history(roots: Iterable[Node], targets: set[int] | None) -> list[Node]:
-    """The nodes that lie between the roots and the targets (None: all leaves), oldest first.
-
-    Why an order at all: with b = a + a and c = b + b, the cotangent of b is complete only after
-    both of c's contributions have arrived. A node must wait for all its users. Every user is
-    younger than what it uses, so sorting by birth is a topological order, and no recursion limits
-    the depth of the graph.
-    """
+def _between(roots: Iterable[Node], targets: set[int]) -> set[int]:
+    """The nodes on a path from a root to a target, both included, by their ids."""
     seen: dict[int, Node] = {}
     stack = list(roots)
     while stack:
@@ -321,16 +328,13 @@ def _history(roots: Iterable[Node], targets: set[int] | None) -> list[Node]:
         seen[id(node)] = node
         if node.args is not None:
             stack += [arg for arg in node.args if isinstance(arg, Node) and arg.tracked]
-        elif targets is None or id(node) not in targets:
+        elif id(node) not in targets:
             raise _already_freed(node)
-    nodes = sorted(seen.values(), key=operator.attrgetter("birth"))
-    if targets is None:
-        return nodes
-    wanted = targets & seen.keys()  # at once: a leaf overwritten since is younger than its users
-    for node in nodes:
-        if any(id(arg) in wanted for arg in node.args or ()):
-            wanted.add(id(node))
-    return [node for node in nodes if id(node) in wanted]
+    found = targets & seen.keys()  # at once: a leaf overwritten since is younger than its users
+    for node in sorted(seen.values(), key=operator.attrgetter("birth")):
+        if any(id(arg) in found for arg in node.args or ()):
+            found.add(id(node))
+    return found
 
 
 def _already_freed(node: Node) -> RuntimeError:
@@ -352,33 +356,37 @@ def backward_pass(
 
     Runs on arrays, or with `create_graph` on nodes. Returns pairs (node, gradient) and writes
     nothing but hooks' effects: who called decides what becomes of the gradients.
+
+    Why an order at all: with b = a + a and c = b + b, the cotangent of b is complete only after
+    both of c's contributions have arrived. A node must wait for all its users. Every user is
+    younger than what it uses, so the youngest of the nodes that wait is complete: what wait is a
+    heap, and no recursion limits the depth of the graph.
     """
     ids = None if targets is None else {id(node) for node in targets}
-    order = _history(roots, ids)
-    between = {id(node) for node in order}
-    pending: dict[int, Any] = {}
+    between = None if ids is None else _between(roots, ids)
+    waiting: list[tuple[int, Node]] = []  # a heap of (−birth, node)
+    pending: dict[int, Any] = {}  # their cotangents so far, by birth
     summed: set[int] = set()  # entries of `pending` that are sums made here, held by nobody else
 
     def accumulate(node: Node, g: Any) -> None:
-        key = id(node)
-        if key not in pending:
-            pending[key] = g
-        elif key in summed:
-            pending[key] = operator.iadd(pending[key], g)
+        birth = node.birth
+        if birth not in pending:
+            pending[birth] = g
+            heappush(waiting, (-birth, node))
+        elif birth in summed:
+            pending[birth] += g
         else:
-            pending[key] = pending[key] + g
+            pending[birth] = pending[birth] + g
             if not create_graph:
-                summed.add(key)
+                summed.add(birth)
 
     for root, g in zip(roots, cotangents, strict=True):
-        if id(root) in between:
+        if between is None or id(root) in between:
             accumulate(root, g)
     found = []
-    while order:
-        node = order.pop()
-        g = pending.pop(id(node), None)
-        if g is None:  # all its users had no rule for it
-            continue
+    while waiting:
+        key, node = heappop(waiting)
+        g = pending.pop(-key)
         if node.hooks:
             g = _run_hooks(node, g, create_graph)
         is_leaf = node.primitive is None
@@ -386,53 +394,53 @@ def backward_pass(
             found.append((node, g))
         if is_leaf:
             continue
-        if ids is not None and not any(id(arg) in between for arg in node.args or ()):
-            continue  # a target with nothing wanted behind it: its own graph stays whole
         if node.args is None:
             raise _already_freed(node)
+        if between is not None and not any(id(arg) in between for arg in node.args):
+            continue  # a target with nothing wanted behind it: its own graph stays whole
         for arg, d in _apply_rules(node, g, between, create_graph):
             accumulate(arg, d)
         if not retain_graph:
-            node.args = None
-            node.params = {}
+            node.args = node.params = None
     return found
 
 
 def _apply_rules(
-    node: Node, g: Any, between: set[int], create_graph: bool
-) -> Iterable[tuple[Node, Any]]:
+    node: Node, g: Any, between: set[int] | None, create_graph: bool
+) -> list[tuple[Node, Any]]:
     """The gradients that a node passes on: pairs (argument, gradient in its shape and dtype)."""
     made_by: Any = node.primitive
     nodes: Any = node.args
-    params = node.params
-    args: list[Any] = []
+    params: Any = node.params
+    y: Any = node if create_graph else node.array
+    args = []
     wanted = []
     for arg in nodes:
-        if not isinstance(arg, Node):
-            args.append(arg)
-            wanted.append(False)
-            continue
-        if arg.birth > node.birth:
-            raise RuntimeError(
-                f"backward: an argument of {made_by.name} (shape {arg.shape}) was overwritten in "
-                "place, by an optimizer step or a load, since its use; run the forward pass again"
-            )
-        args.append(arg if create_graph else arg.array)
-        wanted.append(id(arg) in between)
-    y = node if create_graph else node.array
+        wants = False
+        if isinstance(arg, Node):
+            if arg.birth > node.birth:
+                raise _overwritten(made_by, arg)
+            wants = arg.tracked if between is None else id(arg) in between
+            if not create_graph:
+                arg = arg.array
+        args.append(arg)
+        wanted.append(wants)
     if create_graph and made_by.keeps:
         params = {**params, "keep": None}
     if made_by.joint is not None:
         gradients = made_by.joint(wanted, g, y, *args, **params)
-    elif made_by.rules:
-        gradients = [
-            rule(g, y, *args, **params) if wants and rule is not None else None
-            for wants, rule in zip(wanted, made_by.rules, strict=True)
-        ]
-    else:
+    elif not made_by.rules:
         raise NotImplementedError(f"{made_by.name}: has no rule yet; give it one with .vjps(...)")
-    for i, d in enumerate(gradients):
-        if d is None or not wanted[i]:
+    passed = []
+    for i, wants in enumerate(wanted):
+        if not wants:
+            continue
+        if made_by.joint is not None:
+            d = gradients[i]
+        else:
+            rule = made_by.rules[i]
+            d = rule and rule(g, y, *args, **params)
+        if d is None:
             continue
         if not hasattr(d, "shape"):
             raise TypeError(
@@ -444,15 +452,23 @@ def _apply_rules(
         # The only place where broadcasting is undone and mixed precision put right.
         arg = nodes[i]
         if d.shape != arg.array.shape:
-            d = sum_to(d, shape=arg.shape)
+            d = sum_to(d, shape=arg.array.shape)
         if d.dtype != arg.array.dtype:
-            d = astype(d, dtype=arg.dtype)
-        yield arg, d
+            d = astype(d, dtype=arg.array.dtype)
+        passed.append((arg, d))
+    return passed
+
+
+def _overwritten(made_by: Primitive, arg: Node) -> RuntimeError:
+    return RuntimeError(
+        f"backward: an argument of {made_by.name} (shape {arg.shape}) was overwritten in "
+        "place, by an optimizer step or a load, since its use; run the forward pass again"
+    )
 
 
 def _run_hooks(node: Node, g: Any, create_graph: bool) -> Any:
     for hook in list((node.hooks or {}).values()):
-        replaced = hook(g if create_graph else make_node(node.kind, xp(g).asarray(g)))
+        replaced = hook(g if create_graph else make_node(node.kind, _array_if_scalar(g)))
         if replaced is None:
             continue
         g = as_cotangent("register_hook", node, replaced)
@@ -518,7 +534,7 @@ def pull_back(
         recording.reset(token)
     if create_graph:
         return found
-    return [(node, make_node(node.kind, xp(node.array).asarray(g))) for node, g in found]
+    return [(node, make_node(node.kind, _array_if_scalar(g))) for node, g in found]
 
 
 def _nodes(argument: str, values: Any) -> list[Node]:
@@ -588,6 +604,8 @@ def grad(
 def sum_to(x, *, shape):
     """Σ x over the axes along which `shape` was broadcast to x's; transposes `broadcast_to`."""
     lead = x.ndim - len(shape)
+    if lead == 1 and x.ndim == 2 and x.shape[1:] == shape:  # a bias: the BLAS sums columns fastest
+        return xp(x).ones(x.shape[0], dtype=x.dtype) @ x
     repeated = [lead + i for i, n in enumerate(shape) if n == 1 and x.shape[lead + i] != 1]
     y = x.sum(axis=(*range(lead), *repeated), keepdims=True)
     return y.reshape(shape)
