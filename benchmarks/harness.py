@@ -34,7 +34,7 @@ PAUSE = 0.05  # seconds in which the threads of the engine before fall asleep
 SETTLE = 0.1  # seconds of steps that are not counted
 LISTEN = 0.2  # seconds in which other programs are looked for
 TURN = 0.2  # seconds of steps that are, at least
-LEAST_ROUNDS = 3
+LEAST_ROUNDS = 5
 
 Step = Callable[[], Any]
 

@@ -69,10 +69,10 @@ def growth(engine: str, workload: str, sizes: dict[str, int], steps: int, thread
     step = _step(engine, workload, sizes, threads)()
     for _ in range(steps // 5):
         step()
-    resident = []
-    for _ in range(steps):
+    resident = np.ones(steps)  # memory that is there already
+    for i in range(steps):
         step()
-        resident.append(_resident())
+        resident[i] = _resident()
     slope, _ = np.polyfit(np.arange(steps), resident, 1)
     return float(slope)
 
