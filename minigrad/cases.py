@@ -425,9 +425,14 @@ def _softmax_cross_entropy(draw: Draw) -> Call:
 
 @case("standardize")
 def _standardize(draw: Draw) -> Call:
+    """With a weight and a bias half of the time."""
     x = draw.array(draw.shape(1, 3, 2, 3), -4, 4, distinct=True)
-    axes = draw.order(x.ndim)[: draw.integer(1, x.ndim)]
-    return Call((x,), {"axis": tuple(sorted(axes)), "eps": draw.choice((1e-5, 0.1))})
+    axes = sorted(draw.order(x.ndim)[: draw.integer(1, x.ndim)])
+    params = {"axis": tuple(axes), "eps": draw.choice((1e-5, 0.1))}
+    if draw.boolean():
+        return Call((x,), params)
+    constant = tuple(1 if i == 0 or i in axes else n for i, n in enumerate(x.shape))
+    return Call((x, draw.array(constant), draw.array(constant)), params)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -623,9 +628,10 @@ def _fold(draw: Draw) -> Call:
     return Call((columns,), params)
 
 
-def _convolution(first: str, second: str, static: str) -> Case:
+def _convolution(first: str, second: str, static: str, channels: int | None = None) -> Case:
     """One face of the trilinear form: a function of two among x, w and g, the `static` shape of
-    the third given as a parameter."""
+    the third given as a parameter. The result has the given one of its `channels`, and may have a
+    bias."""
 
     def draw_call(draw: Draw) -> Call:
         g = draw.conv_geometry()
@@ -639,13 +645,16 @@ def _convolution(first: str, second: str, static: str) -> Case:
         params = {**_windows(g, pairs), "groups": g.groups, "size": g.size}
         for name in {"kernel", "size"} - {static}:
             del params[name]
-        return Call((draw.array(shapes[first]), draw.array(shapes[second])), params)
+        args: tuple = (draw.array(shapes[first]), draw.array(shapes[second]))
+        if channels is not None and draw.boolean():
+            args = (*args, draw.array((g.channels[channels],)))
+        return Call(args, params)
 
     return draw_call
 
 
-CASES["conv"] = _convolution("x", "w", "")
-CASES["conv_transpose"] = _convolution("g", "w", "size")
+CASES["conv"] = _convolution("x", "w", "", 1)
+CASES["conv_transpose"] = _convolution("g", "w", "size", 0)
 CASES["conv_weight"] = _convolution("x", "g", "kernel")
 
 

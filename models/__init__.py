@@ -11,6 +11,8 @@ loop), `run` (the folder a run leaves behind) and `pictures`.
 
 from importlib.util import find_spec
 
+import minigrad  # noqa: F401, before NumPy: it says how long OpenBLAS's idle threads may spin
+
 _missing = [name for name in ("matplotlib", "safetensors", "tqdm") if find_spec(name) is None]
 if _missing:
     raise ImportError(

@@ -6,6 +6,7 @@ The calls come from `tests.strategies`. A primitive without a strategy there fai
 
 import importlib
 import pkgutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -222,6 +223,8 @@ def test_duality_and_symmetry(name, data, seed):
 def test_the_rule_of_a_linear_function_is_its_adjoint(name, backend, data):
     """⟨A x, g⟩ = ⟨x, Aᵀ g⟩, to rounding; in each argument alone where f is linear in each."""
     call, v, _, _ = drawn(data, name)
+    if name in {"conv", "conv_transpose"}:  # affine: without its bias it is bilinear
+        call = replace(call, args=call.args[:2])
     f, args = on_tensors(name, call, backend), on(backend, call.args)
     found, _ = gradients(f, args, on(home(call, backend), v))
     forward = on_arrays(name, call, backend)

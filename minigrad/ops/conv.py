@@ -16,8 +16,8 @@ on the way back: memory stays small, and they stay in the cache.
 
 Shapes: x (n, c, *size), w (f, c / groups, *kernel), g (n, f, *out). Results lie in memory with the
 channels last, (n, *out, f), as the products leave them; the strides of the array say so, and
-elementwise functions keep it so. The geometry is static: `stride` and `dilation` are tuples with one
-length a spatial axis, `padding` one pair (before, after).
+elementwise functions keep it so. The geometry is static: `stride` and `dilation` are tuples with
+one length a spatial axis, `padding` one pair (before, after).
 
 Source: Dumoulin & Visin, "A guide to convolution arithmetic for deep learning" (2016).
 """
@@ -29,10 +29,11 @@ import itertools
 import math
 import operator
 from collections.abc import Iterator
+from typing import Any
 
 from minigrad.backend import Array, backend_of, xp
-from minigrad.core import primitive
-from minigrad.ops.shape import pad_constant
+from minigrad.core import module_of, primitive
+from minigrad.ops.shape import moveaxis, pad_constant, reshape
 
 
 def output_length(n: int, kernel: int, stride: int, dilation: int, padding: tuple[int, int]) -> int:
@@ -187,12 +188,16 @@ def _columns(x: Array, groups, kernel, stride, dilation, padding) -> Iterator[tu
 # ---------------------------------------------------------------------------------------------
 
 
-def _correlate(x: Array, w: Array, groups, kernel, stride, dilation, padding) -> Array:
-    """Columns of x times matrices w (groups, taps · c/groups, f/groups): y (n, *out, f)."""
+def _dtype_of(x: Array, w: Array, b: Array | None) -> Any:
+    return xp(x).result_type(x, w) if b is None else xp(x).result_type(x, w, b)
+
+
+def _correlate(x: Array, w: Array, b, groups, kernel, stride, dilation, padding) -> Array:
+    """Columns of x times matrices w (groups, taps · c/groups, f/groups), plus b: y (n, *out, f)."""
     n, f = x.shape[0], w.shape[2]
     out = output_size(x.shape[2:], kernel, stride, dilation, padding)
     module = xp(x)
-    y = module.empty((n, math.prod(out), groups, f), dtype=module.result_type(x, w))
+    y = module.empty((n, math.prod(out), groups, f), dtype=_dtype_of(x, w, b))
 
     def work(part: slice) -> None:
         for images, columns in _columns(x[part], groups, kernel, stride, dilation, padding):
@@ -201,19 +206,21 @@ def _correlate(x: Array, w: Array, groups, kernel, stride, dilation, padding) ->
                 module.matmul(columns, w, out=rows)
             else:
                 rows[...] = module.matmul(columns, w)
+            if b is not None:
+                rows += b.reshape(groups, 1, f)
 
     backend_of(x).share(n, n * math.prod(out) * w.size, work)
     return y.reshape(n, *out, groups * f)
 
 
 @primitive
-def conv(x, w, *, stride, padding, dilation, groups):
-    """y[n,f,o] = Σ_{c,k} w[f,c,k] · x[n, c, o·stride + k·dilation − padding]."""
+def conv(x, w, b=None, *, stride, padding, dilation, groups):
+    """y[n,f,o] = b[f] + Σ_{c,k} w[f,c,k] · x[n, c, o·stride + k·dilation − padding]."""
     f, c, *kernel = w.shape
     module = xp(x)
     taps = module.moveaxis(w.reshape(groups, f // groups, c, *kernel), (1, 2), (-1, -2))
     matrices = taps.reshape(groups, math.prod(kernel) * c, f // groups)
-    y = _correlate(x, matrices, groups, kernel, stride, dilation, padding)
+    y = _correlate(x, matrices, b, groups, kernel, stride, dilation, padding)
     return module.moveaxis(y, -1, 1)
 
 
@@ -239,8 +246,9 @@ def _phase(phase: int, n: int, out: int, kernel: int, stride: int, dilation: int
 
 
 @primitive
-def conv_transpose(g, w, *, size, stride, padding, dilation, groups):
-    """x[n, c, o·stride + k·dilation − padding] += Σ_f w[f,c,k] · g[n,f,o], of spatial `size`.
+def conv_transpose(g, w, b=None, *, size, stride, padding, dilation, groups):
+    """x[n, c, o·stride + k·dilation − padding] += Σ_f w[f,c,k] · g[n,f,o], of spatial `size`, plus
+    b[c] everywhere.
 
     With stride > 1 several sizes lead to the same output positions, hence the explicit `size`.
 
@@ -252,7 +260,8 @@ def conv_transpose(g, w, *, size, stride, padding, dilation, groups):
     if tuple(out) != output_size(size, kernel, stride, dilation, padding):
         raise ValueError(f"size {tuple(size)} does not lead to output positions {tuple(out)}")
     module = xp(g)
-    x = module.zeros((n, *size, groups * c), dtype=module.result_type(g, w))
+    x = module.empty((n, *size, groups * c), dtype=_dtype_of(g, w, b))
+    x[...] = 0.0 if b is None else b
     w = module.moveaxis(w.reshape(groups, f // groups, c, *kernel), (1, 2), (-2, -1))
     befores = [before for before, _ in padding]
     for phases in itertools.product(*map(range, stride)):
@@ -261,7 +270,7 @@ def conv_transpose(g, w, *, size, stride, padding, dilation, groups):
             continue
         positions, taps, lengths, apart, around = zip(*axes, strict=True)
         matrices = w[(slice(None), *taps)].reshape(groups, math.prod(lengths) * (f // groups), c)
-        part = _correlate(g, matrices, groups, lengths, (1,) * len(size), apart, around)
+        part = _correlate(g, matrices, b, groups, lengths, (1,) * len(size), apart, around)
         x[(slice(None), *positions)] = part
     return module.moveaxis(x, -1, 1)
 
@@ -296,11 +305,18 @@ def _to_w(x, g, w, geometry):
     return conv_weight(x, g, kernel=w.shape[2:], **geometry)
 
 
-conv.vjps(lambda v, y, x, w, **geometry: _to_x(v, w, x, geometry),
-          lambda v, y, x, w, **geometry: _to_w(x, v, w, geometry))
+def _to_b(v):
+    rows = reshape(moveaxis(v, 1, -1), shape=(-1, v.shape[1]))
+    return module_of(v).ones(rows.shape[0], dtype=v.dtype) @ rows  # the BLAS sums fastest
 
-conv_transpose.vjps(lambda v, y, g, w, *, size, **geometry: conv(v, w, **geometry),
-                    lambda v, y, g, w, *, size, **geometry: _to_w(v, g, w, geometry))
+
+conv.vjps(lambda v, y, x, w, b, **geometry: _to_x(v, w, x, geometry),
+          lambda v, y, x, w, b, **geometry: _to_w(x, v, w, geometry),
+          lambda v, y, x, w, b, **geometry: _to_b(v))
+
+conv_transpose.vjps(lambda v, y, g, w, b, *, size, **geometry: conv(v, w, **geometry),
+                    lambda v, y, g, w, b, *, size, **geometry: _to_w(v, g, w, geometry),
+                    lambda v, y, g, w, b, *, size, **geometry: _to_b(v))
 
 conv_weight.vjps(lambda v, y, x, g, *, kernel, **geometry: _to_x(g, v, x, geometry),
                  lambda v, y, x, g, *, kernel, **geometry: conv(x, v, **geometry))

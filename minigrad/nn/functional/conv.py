@@ -25,12 +25,9 @@ def _pairs(name: str, padding: Any, kernel: tuple, stride: tuple, dilation: tupl
     return tuple((total // 2, total - total // 2) for total in totals)
 
 
-def _add_bias(name: str, y: Tensor, bias: Tensor | None) -> Tensor:
-    if bias is None:
-        return y
-    if bias.shape != (y.shape[1],):
-        raise ValueError(f"{name}: bias wants shape {(y.shape[1],)}, got {bias.shape}")
-    return y + bias.reshape(1, -1, *(1,) * (y.ndim - 2))
+def _check_bias(name: str, bias: Tensor | None, channels: int) -> None:
+    if bias is not None and bias.shape != (channels,):
+        raise ValueError(f"{name}: bias wants shape {(channels,)}, got {bias.shape}")
 
 
 def _conv(n_axes: int, input, weight, bias, stride, padding, dilation, groups) -> Tensor:
@@ -59,8 +56,10 @@ def _conv(n_axes: int, input, weight, bias, stride, padding, dilation, groups) -
     dilation = lengths(name, "dilation", dilation, n_axes)
     pairs = _pairs(name, padding, kernel, stride, dilation)
     _check_fits(name, input.shape[2:], kernel, stride, dilation, pairs)
-    y = ops.conv(input, weight, stride=stride, padding=pairs, dilation=dilation, groups=groups)
-    return _add_bias(name, y, bias)
+    _check_bias(name, bias, weight.shape[0])
+    return ops.conv(
+        input, weight, bias, stride=stride, padding=pairs, dilation=dilation, groups=groups
+    )
 
 
 def _check_fits(name: str, size, kernel, stride, dilation, pairs) -> None:
@@ -170,9 +169,11 @@ def _conv_transpose(
         pairs.append((p, p) if e < s else (p, max(p - e, 0)))
         zeros.append(0 if e < s else max(e - p, 0))
     inner = tuple(n - z for n, z in zip(size, zeros, strict=True))
+    _check_bias(name, bias, weight.shape[1] * groups)
     y = ops.conv_transpose(
         input,
         weight,
+        None if any(zeros) else bias,
         size=inner,
         stride=stride,
         padding=tuple(pairs),
@@ -181,7 +182,8 @@ def _conv_transpose(
     )
     if any(zeros):
         y = shape.pad(y, ((0, 0), (0, 0), *((0, z) for z in zeros)))
-    return _add_bias(name, y, bias)
+        y = y if bias is None else y + shape.expand_dims(bias, tuple(range(1, n_axes + 1)))
+    return y
 
 
 def conv_transpose1d(
