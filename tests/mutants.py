@@ -749,21 +749,17 @@ PLANTED = {
          "1.0 - math.cos(math.pi / self.T_max)"),
     ],
     "minigrad/optim/optimizers.py": [
-        ("swapped arguments", "SGD", "module.multiply(g, 1.0 - dampening, out=spare)",
-         "module.multiply(g, dampening, out=spare)"),
-        ("wrong order", "SGD", "                module.multiply(b, momentum, out=spare)\n"
-         "                spare += g\n", "                module.multiply(g, momentum, out=spare)\n"
-         "                spare += b\n"),
-        ("sign", "weight_decay", "xp(x).multiply(x, weight_decay, out=spare)",
-         "xp(x).multiply(x, -weight_decay, out=spare)"),
+        ("swapped arguments", "SGD", "b += (1.0 - dampening) * g", "b += dampening * g"),
+        ("wrong order", "SGD", "g + momentum * b if nesterov", "b + momentum * g if nesterov"),
+        ("sign", "weight_decay", "g + weight_decay * x", "g - weight_decay * x"),
         ("missing term", "Adam", "root = math.sqrt(1.0 - beta2**t)", "root = 1.0"),
-        ("wrong eps", "Adam", "spare += eps * root", "spare += eps"),
+        ("wrong eps", "Adam", "(sqrt(v) + eps * root)", "(sqrt(v) + eps)"),
         ("missing factor", "AdamW", "x *= 1.0 - lr * weight_decay", "x *= 1.0 - weight_decay"),
-        ("missing term", "RMSprop", "module.subtract(v, spare, out=spare)",
-         "module.add(v, spare, out=spare)"),
-        ("swapped arguments", "RMSprop", "        spare *= 1.0 - alpha\n        v *= alpha\n",
-         "        spare *= alpha\n        v *= 1.0 - alpha\n"),
+        ("missing term", "RMSprop", "maximum(v - mean * mean, 0.0)", "maximum(v, 0.0)"),
+        ("swapped arguments", "RMSprop", "v *= alpha\n            v += (1.0 - alpha) *",
+         "v *= 1.0 - alpha\n            v += alpha *"),
         ("off by one", "Adagrad", "(1.0 + (t - 1) * lr_decay)", "(1.0 + t * lr_decay)"),
+        ("off by one", "blocks", "range(0, len(x), rows)", "range(0, len(x) - 1, rows)"),
     ],
 }  # fmt: skip
 

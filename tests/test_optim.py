@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import minigrad as mg
 import minigrad.nn.functional as F
 from minigrad import nn, optim
+from minigrad.backend import Backend
 from minigrad.optim import lr_scheduler
 from minigrad.optim.lr_scheduler import (
     CosineAnnealingLR,
@@ -215,15 +216,25 @@ def test_steps_in_place_and_keeps_the_dtype(name, options):
 
 
 @cases
-def test_second_step_makes_no_array(name, options):
+def test_second_step_keeps_the_arrays_of_the_state(name, options):
     params = parameters()
     optimizer = getattr(optim, name)(params, **options)
     train(optimizer, params, 1)
     before = [id(v) for s in optimizer.state.values() for k, v in s.items() if k != "step"]
-    spares = [id(v) for v in optimizer._spares.values()]
     train(optimizer, params, 1, start=1)
     assert before == [id(v) for s in optimizer.state.values() for k, v in s.items() if k != "step"]
-    assert spares == [id(v) for v in optimizer._spares.values()]
+
+
+@cases
+def test_blocks_change_nothing(name, options, monkeypatch):
+    whole, cut = parameters(), parameters()
+    optimizers = [getattr(optim, name)(params, **options) for params in (whole, cut)]
+    train(optimizers[0], whole, 3)
+    monkeypatch.setattr(Backend, "working_set", 100)
+    lengths = [[len(x) for (x,) in optimizers[1]._blocks(np.zeros((n, 5)))] for n in (1, 3, 4)]
+    assert lengths == [[1], [1, 1, 1], [1, 1, 1, 1]]
+    train(optimizers[1], cut, 3)
+    assert_same(snapshot(cut), snapshot(whole))
 
 
 @cases

@@ -4,14 +4,15 @@ A step writes into the parameters in place and outside the graph; a graph record
 and refuses to go backward. The update rules, the hyperparameters, the names of the state and the
 format of ``state_dict()`` are PyTorch's. Step counts are Python ints: nothing waits for a device.
 
-In the rules x is a parameter, g its gradient, and a `spare` array is scratch memory like x, so that
-a step allocates nothing.
+In the rules x is a parameter and g its gradient. A rule is a dozen operations, and goes through
+large arrays block by block: what they read and write then comes from memory once, not a dozen
+times.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,7 +72,6 @@ class Optimizer:
         self.defaults = defaults
         self.param_groups: list[dict[str, Any]] = []
         self.state: dict[Tensor, State] = {}
-        self._spares: dict[tuple[int, type, np.dtype], Array] = {}
         if isinstance(params, (Node, Mapping, set, str)) or not isinstance(params, Iterable):
             raise TypeError(
                 f"{self._name}: params wants a list of Tensors or of dictionaries, got a "
@@ -175,22 +175,19 @@ class Optimizer:
             array = state[name] = move(array, backend_of(x)).astype(x.dtype)
         return array
 
-    def _spare(self, x: Array, i: int = 0) -> Array:
-        """The i-th piece of scratch memory with the shape and dtype of x."""
-        key = (i, type(x), x.dtype)
-        flat = self._spares.get(key)
-        if flat is None or flat.size < x.size:
-            flat = self._spares[key] = xp(x).empty(x.size, dtype=x.dtype)
-        return flat[: x.size].reshape(x.shape)
+    def _blocks(self, *arrays: Array) -> Iterable[Sequence[Array]]:
+        """Arrays of one shape, cut alike along the first axis so that a block of all of them, with
+        two intermediate results, stays in the cache."""
+        x = arrays[0]
+        parts = x.nbytes * (len(arrays) + 2) // backend_of(x).working_set + 1
+        if parts == 1 or x.ndim == 0:
+            return [arrays]
+        rows = -(-len(x) // parts)
+        return ([a[i : i + rows] for a in arrays] for i in range(0, len(x), rows))
 
-    def _decayed(self, x: Array, g: Array, weight_decay: float) -> Array:
+    def _decayed(self, x: Array, g: Array, lr: float, weight_decay: float) -> Array:
         """g + weight_decay · x, the gradient with that of the penalty weight_decay · ‖x‖² / 2."""
-        if weight_decay == 0.0:
-            return g
-        spare = self._spare(x, 1)
-        xp(x).multiply(x, weight_decay, out=spare)
-        spare += g
-        return spare
+        return g if weight_decay == 0.0 else g + weight_decay * x
 
     # -- Saving ---------------------------------------------------------------------------------
 
@@ -319,26 +316,19 @@ class SGD(Optimizer):
         return ("momentum_buffer",) if settings["momentum"] else ()
 
     def update(self, x, g, state, *, lr, momentum, dampening, weight_decay, nesterov) -> None:
-        module = xp(x)
-        spare = self._spare(x)
-        g = self._decayed(x, g, weight_decay)
-        direction = g
-        if momentum != 0.0:
-            first = "momentum_buffer" not in state
-            b = self._held(state, "momentum_buffer", x)
-            if first:
-                b += g
-            else:
-                b *= momentum
-                module.multiply(g, 1.0 - dampening, out=spare)
-                b += spare
-            direction = b
-            if nesterov:
-                module.multiply(b, momentum, out=spare)
-                spare += g
-                direction = spare
-        module.multiply(direction, lr, out=spare)
-        x -= spare
+        first = "momentum_buffer" not in state
+        b = x if momentum == 0.0 else self._held(state, "momentum_buffer", x)
+        blocks = self._blocks(x, g, b)
+        for x, g, b in blocks:
+            g = self._decayed(x, g, lr, weight_decay)
+            if momentum != 0.0:
+                if first:
+                    b += g
+                else:
+                    b *= momentum
+                    b += (1.0 - dampening) * g
+                g = g + momentum * b if nesterov else b
+            x -= lr * g
 
 
 class Adam(Optimizer):
@@ -373,30 +363,21 @@ class Adam(Optimizer):
         return ("step", "exp_avg", "exp_avg_sq")
 
     def update(self, x, g, state, *, lr, betas, eps, weight_decay) -> None:
-        module = xp(x)
-        spare = self._spare(x)
+        sqrt = xp(x).sqrt
         beta1, beta2 = betas
-        g = self._decayed(x, g, weight_decay)
         t = state["step"] = state.get("step", 0) + 1
-        m = self._held(state, "exp_avg", x)
-        v = self._held(state, "exp_avg_sq", x)
-
-        module.subtract(g, m, out=spare)
-        spare *= 1.0 - beta1
-        m += spare
-
-        module.multiply(g, g, out=spare)
-        spare *= 1.0 - beta2
-        v *= beta2
-        v += spare
-
         # √v̂ + eps = (√v + eps · root) / root, so the corrections of the bias cost no pass over x.
         root = math.sqrt(1.0 - beta2**t)
-        module.sqrt(v, out=spare)
-        spare += eps * root
-        module.divide(m, spare, out=spare)
-        spare *= lr * root / (1.0 - beta1**t)
-        x -= spare
+        rate = lr * root / (1.0 - beta1**t)
+        m = self._held(state, "exp_avg", x)
+        v = self._held(state, "exp_avg_sq", x)
+        blocks = self._blocks(x, g, m, v)
+        for x, g, m, v in blocks:
+            g = self._decayed(x, g, lr, weight_decay)
+            m += (1.0 - beta1) * (g - m)
+            v *= beta2
+            v += (1.0 - beta2) * (g * g)
+            x -= rate * (m / (sqrt(v) + eps * root))
 
 
 class AdamW(Adam):
@@ -415,10 +396,10 @@ class AdamW(Adam):
     ) -> None:
         super().__init__(params, lr, betas, eps, weight_decay)
 
-    def update(self, x, g, state, *, lr, betas, eps, weight_decay) -> None:
+    def _decayed(self, x: Array, g: Array, lr: float, weight_decay: float) -> Array:
         if weight_decay != 0.0:
             x *= 1.0 - lr * weight_decay
-        super().update(x, g, state, lr=lr, betas=betas, eps=eps, weight_decay=0.0)
+        return g
 
 
 class RMSprop(Optimizer):
@@ -469,35 +450,25 @@ class RMSprop(Optimizer):
 
     def update(self, x, g, state, *, lr, alpha, eps, weight_decay, momentum, centered) -> None:
         module = xp(x)
-        spare = self._spare(x)
-        g = self._decayed(x, g, weight_decay)
         state["step"] = state.get("step", 0) + 1
         v = self._held(state, "square_avg", x)
-        module.multiply(g, g, out=spare)
-        spare *= 1.0 - alpha
-        v *= alpha
-        v += spare
-        if centered:
-            mean = self._held(state, "grad_avg", x)
-            module.subtract(g, mean, out=spare)
-            spare *= 1.0 - alpha
-            mean += spare
-            module.multiply(mean, mean, out=spare)
-            module.subtract(v, spare, out=spare)
-            module.maximum(spare, 0.0, out=spare)  # rounding may leave it just below
-            module.sqrt(spare, out=spare)
-        else:
-            module.sqrt(v, out=spare)
-        spare += eps
-        module.divide(g, spare, out=spare)
-        if momentum != 0.0:
-            b = self._held(state, "momentum_buffer", x)
-            b *= momentum
-            b += spare
-            module.multiply(b, lr, out=spare)
-        else:
-            spare *= lr
-        x -= spare
+        mean = self._held(state, "grad_avg", x) if centered else v
+        b = v if momentum == 0.0 else self._held(state, "momentum_buffer", x)
+        blocks = self._blocks(x, g, v, mean, b)
+        for x, g, v, mean, b in blocks:
+            g = self._decayed(x, g, lr, weight_decay)
+            v *= alpha
+            v += (1.0 - alpha) * (g * g)
+            variance = v
+            if centered:
+                mean += (1.0 - alpha) * (g - mean)
+                variance = module.maximum(v - mean * mean, 0.0)  # rounding may leave it just below
+            direction = g / (module.sqrt(variance) + eps)
+            if momentum != 0.0:
+                b *= momentum
+                b += direction
+                direction = b
+            x -= lr * direction
 
 
 class Adagrad(Optimizer):
@@ -541,15 +512,12 @@ class Adagrad(Optimizer):
     def update(
         self, x, g, state, *, lr, lr_decay, weight_decay, initial_accumulator_value, eps
     ) -> None:
-        module = xp(x)
-        spare = self._spare(x)
-        g = self._decayed(x, g, weight_decay)
+        sqrt = xp(x).sqrt
         t = state["step"] = state.get("step", 0) + 1
+        rate = lr / (1.0 + (t - 1) * lr_decay)
         total = self._held(state, "sum", x, start=initial_accumulator_value)
-        module.multiply(g, g, out=spare)
-        total += spare
-        module.sqrt(total, out=spare)
-        spare += eps
-        module.divide(g, spare, out=spare)
-        spare *= lr / (1.0 + (t - 1) * lr_decay)
-        x -= spare
+        blocks = self._blocks(x, g, total)
+        for x, g, total in blocks:
+            g = self._decayed(x, g, lr, weight_decay)
+            total += g * g
+            x -= rate * (g / (sqrt(total) + eps))
