@@ -128,9 +128,15 @@ def test_sgd_by_hand():
 
 
 def test_nesterov_by_hand():
-    x, _, _ = one_step("SGD", 1.0, 2.0, lr=0.1, momentum=0.5, nesterov=True, weight_decay=0.25)
-    g = 2.0 + 0.25 * 1.0
-    assert x == pytest.approx(1.0 - 0.1 * (g + 0.5 * g))
+    options = {"lr": 0.1, "momentum": 0.25, "nesterov": True, "weight_decay": 0.5}
+    x, optimizer, p = one_step("SGD", 1.0, 2.0, **options)
+    g = b = 2.0 + 0.5 * 1.0
+    assert x == pytest.approx(1.0 - 0.1 * (g + 0.25 * b))
+    p.grad = mg.tensor([-3.0], dtype="float64")
+    optimizer.step()
+    g = -3.0 + 0.5 * x
+    b = 0.25 * b + g
+    assert p.item() == pytest.approx(x - 0.1 * (g + 0.25 * b))
 
 
 @pytest.mark.parametrize("g", [1e-3, 5.0, -5.0])
