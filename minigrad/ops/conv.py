@@ -188,39 +188,40 @@ def _columns(x: Array, groups, kernel, stride, dilation, padding) -> Iterator[tu
 # ---------------------------------------------------------------------------------------------
 
 
-def _dtype_of(x: Array, w: Array, b: Array | None) -> Any:
-    return xp(x).result_type(x, w) if b is None else xp(x).result_type(x, w, b)
-
-
-def _correlate(x: Array, w: Array, b, groups, kernel, stride, dilation, padding) -> Array:
-    """Columns of x times matrices w (groups, taps · c/groups, f/groups), plus b: y (n, *out, f)."""
-    n, f = x.shape[0], w.shape[2]
-    out = output_size(x.shape[2:], kernel, stride, dilation, padding)
+def _correlate(x: Array, w: Array, b: Any, y: Array, kernel, stride, dilation, padding) -> None:
+    """Columns of x times w (groups, taps · c, f), plus b, into y (n, *out, groups · f), where c and
+    f are the channels of one group."""
+    groups, _, f = w.shape
     module = xp(x)
-    y = module.empty((n, math.prod(out), groups, f), dtype=_dtype_of(x, w, b))
+    for images, columns in _columns(x, groups, kernel, stride, dilation, padding):
+        rows = y[images]
+        if groups == 1 and rows.flags.c_contiguous:
+            module.matmul(columns, w, out=rows.reshape(1, -1, f))
+        else:
+            rows[...] = module.matmul(columns, w).swapaxes(0, 1).reshape(rows.shape)
+        if b is not None:
+            rows += b
 
-    def work(part: slice) -> None:
-        for images, columns in _columns(x[part], groups, kernel, stride, dilation, padding):
-            rows = y[part][images].reshape(-1, groups, f).swapaxes(0, 1)
-            if groups == 1:
-                module.matmul(columns, w, out=rows)
-            else:
-                rows[...] = module.matmul(columns, w)
-            if b is not None:
-                rows += b.reshape(groups, 1, f)
 
-    backend_of(x).share(n, n * math.prod(out) * w.size, work)
-    return y.reshape(n, *out, groups * f)
+def _room(x: Array, w: Array, b: Any, size, channels: int) -> Array:
+    """Memory (n, *size, channels) of the dtype that x, w and b have together."""
+    dtype = xp(x).result_type(x, w) if b is None else xp(x).result_type(x, w, b)
+    return xp(x).empty((x.shape[0], *size, channels), dtype=dtype)
 
 
 @primitive
 def conv(x, w, b=None, *, stride, padding, dilation, groups):
     """y[n,f,o] = b[f] + Σ_{c,k} w[f,c,k] · x[n, c, o·stride + k·dilation − padding]."""
-    f, c, *kernel = w.shape
+    n, (f, c, *kernel) = x.shape[0], w.shape
     module = xp(x)
-    taps = module.moveaxis(w.reshape(groups, f // groups, c, *kernel), (1, 2), (-1, -2))
-    matrices = taps.reshape(groups, math.prod(kernel) * c, f // groups)
-    y = _correlate(x, matrices, b, groups, kernel, stride, dilation, padding)
+    y = _room(x, w, b, output_size(x.shape[2:], kernel, stride, dilation, padding), f)
+    w = module.moveaxis(w.reshape(groups, f // groups, c, *kernel), (1, 2), (-1, -2))
+    w = w.reshape(groups, math.prod(kernel) * c, f // groups)
+
+    def work(part: slice) -> None:
+        _correlate(x[part], w, b, y[part], kernel, stride, dilation, padding)
+
+    backend_of(x).share(n, math.prod(y.shape) * w.shape[1], work)
     return module.moveaxis(y, -1, 1)
 
 
@@ -260,18 +261,26 @@ def conv_transpose(g, w, b=None, *, size, stride, padding, dilation, groups):
     if tuple(out) != output_size(size, kernel, stride, dilation, padding):
         raise ValueError(f"size {tuple(size)} does not lead to output positions {tuple(out)}")
     module = xp(g)
-    x = module.empty((n, *size, groups * c), dtype=_dtype_of(g, w, b))
-    x[...] = 0.0 if b is None else b
-    w = module.moveaxis(w.reshape(groups, f // groups, c, *kernel), (1, 2), (-2, -1))
+    x = _room(g, w, b, size, groups * c)
     befores = [before for before, _ in padding]
-    for phases in itertools.product(*map(range, stride)):
-        axes = list(map(_phase, phases, size, out, kernel, stride, dilation, befores))
-        if None in axes:
-            continue
-        positions, taps, lengths, apart, around = zip(*axes, strict=True)
-        matrices = w[(slice(None), *taps)].reshape(groups, math.prod(lengths) * (f // groups), c)
-        part = _correlate(g, matrices, b, groups, lengths, (1,) * len(size), apart, around)
-        x[(slice(None), *positions)] = part
+    phases = [
+        list(map(_phase, phase, size, out, kernel, stride, dilation, befores))
+        for phase in itertools.product(*map(range, stride))
+    ]
+    if any(None in axes for axes in phases):
+        x[...] = 0.0 if b is None else b
+    w = module.moveaxis(w.reshape(groups, f // groups, c, *kernel), (1, 2), (-2, -1))
+
+    def work(part: slice) -> None:
+        for axes in phases:
+            if None in axes:
+                continue
+            positions, taps, lengths, apart, around = zip(*axes, strict=True)
+            seen = w[(slice(None), *taps)].reshape(groups, math.prod(lengths) * (f // groups), c)
+            y = x[(part, *positions)]
+            _correlate(g[part], seen, b, y, lengths, (1,) * len(size), apart, around)
+
+    backend_of(g).share(n, math.prod(g.shape) * math.prod(kernel) * c, work)
     return module.moveaxis(x, -1, 1)
 
 
