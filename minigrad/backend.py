@@ -34,6 +34,10 @@ class Backend:
     working_set = 1 << 20  # bytes that work in blocks keeps to: about what a core's cache holds
     worth_sharing = 1 << 24  # multiplications below which a second thread costs more than it brings
 
+    # Multiplications up to which OpenBLAS takes the operands of a product as they lie, instead of
+    # rearranging them first: several products below are faster than the one they make up.
+    small_product = 10**6
+
     def __init__(self, name: str, module: ModuleType, special: ModuleType) -> None:
         self.name = name
         self.module = module
@@ -104,6 +108,7 @@ class DeviceBackend(Backend):
 
     working_set = sys.maxsize  # few large pieces of work: a block is everything
     worth_sharing = sys.maxsize
+    small_product = 0
 
     def __init__(self, name: str, module: ModuleType, special: ModuleType) -> None:
         super().__init__(name, module, special)
@@ -277,6 +282,14 @@ def xp(*arrays: Array) -> Any:
         if backend is not None:
             return backend.module
     return backend_of(arrays[0]).module
+
+
+def blocks(array: Array, several: int = 2) -> list[slice]:
+    """Slices of the first axis of which the cache holds `several` while passes go over them."""
+    rows = array.shape[0]
+    size = several * max(1, array[:1].nbytes)
+    step = max(1, backend_of(array).working_set // size)
+    return [slice(start, start + step) for start in range(0, rows, step)]
 
 
 def special(array: Array) -> Any:

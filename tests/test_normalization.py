@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 import minigrad as mg
 import minigrad.nn.functional as F
 from minigrad import testing
-from minigrad.ops.normalize import log_softmax, softmax, standardize
+from minigrad.backend import Backend
+from minigrad.ops.normalize import log_softmax, moments, softmax, standardize
 
 
 @given(testing.arrays(testing.shapes(min_dims=1)), st.integers(-1, 0))
@@ -54,6 +55,51 @@ def test_handed_over_statistics_are_still_functions_of_x():
         return mg.sin(standardize(t, axis=(0,), eps=1e-3, statistics=statistics))
 
     testing.assert_gradients_agree(function, x)
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    """A cache that holds no more than an image."""
+    monkeypatch.setattr(Backend, "working_set", 1)
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("axes", [(0, 2, 3), (2, 3), (1, 2, 3), (0,), (3,)])
+@pytest.mark.parametrize("last", [False, True])
+def test_standardize_in_blocks_and_memory_orders(axes, last):
+    rng = np.random.default_rng(5)
+    x = rng.standard_normal((19, 3, 2, 4)) * 2.0 + 1.0
+    if last:
+        x = np.ascontiguousarray(np.moveaxis(x, 1, -1)).transpose(0, 3, 1, 2)
+    constant = [1 if i == 0 or i in axes else n for i, n in enumerate(x.shape)]
+    w, b = rng.standard_normal(constant), rng.standard_normal(constant)
+    mean, variance = moments(x, axes)
+    np.testing.assert_allclose(mean, x.mean(axes, keepdims=True))
+    np.testing.assert_allclose(variance, x.var(axes, keepdims=True))
+    expected = (x - mean) / np.sqrt(variance + 0.1)
+    plain = standardize(x, axis=axes, eps=0.1)
+    y = standardize(x, w, b, axis=axes, eps=0.1)
+    np.testing.assert_allclose(plain, expected)
+    np.testing.assert_allclose(y, expected * w + b)
+    assert y.strides == plain.strides == x.strides
+    testing.assert_gradients_agree(lambda t: mg.sin(standardize(t, axis=axes, eps=0.1)), x)
+    testing.assert_gradients_agree(
+        lambda *args: mg.sin(standardize(*args, axis=axes, eps=0.1)), x, w, b
+    )
+
+
+@pytest.mark.parametrize("axes", [(0,), (1,), (0, 1)])
+def test_moments_of_values_far_from_zero_and_of_an_outlier(axes):
+    """What the sample of the mean makes of them: float32 as right as float64 is."""
+    rng = np.random.default_rng(6)
+    x = rng.standard_normal((160, 160)).astype("float32")
+    outlier = x.copy()
+    outlier[:: x.shape[0] // 2, :: x.shape[1] // 2] = 1e4
+    for values in (x + np.float32(1e4), x * np.float32(1e-4) - 1, outlier):
+        mean, variance = moments(values, axes)
+        wide = values.astype("float64")
+        np.testing.assert_allclose(mean, wide.mean(axes, keepdims=True), rtol=2e-7, atol=2e-7)
+        np.testing.assert_allclose(variance, wide.var(axes, keepdims=True), rtol=1e-6)
 
 
 def test_batch_norm_trains_and_then_uses_what_it_kept():

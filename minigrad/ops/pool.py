@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.backend import Array, backend_of, xp
+from minigrad.backend import Array, blocks, xp
 from minigrad.core import primitive
 from minigrad.ops.conv import inside, output_size, padded, tap_windows
 from minigrad.ops.linalg import matmul
@@ -33,13 +33,6 @@ def _over_windows(combine: Callable, x: Array, kernel, stride, dilation, out) ->
         for window in others[1:]:
             combine(y, window, out=y)
     return y if math.prod(kernel) > 1 else y.copy(order="K")
-
-
-def _blocks(x: Array) -> list[slice]:
-    """Slices of the batch that the cache holds while all taps pass over them."""
-    n = x.shape[0]
-    step = max(1, backend_of(x).working_set // (2 * max(1, x[:1].nbytes)))
-    return [slice(start, start + step) for start in range(0, n, step)]
 
 
 def _room(windows: Array, dtype, size, kernel, stride, dilation, padding) -> tuple[Array, bool]:
@@ -122,7 +115,7 @@ def winning_taps(x, y, *, kernel, stride, dilation, padding):
     x = padded(x, padding, _lowest(x.dtype))
     windows = [window for _, window in tap_windows(kernel, stride, dilation, y.shape[2:])]
     winners = module.zeros_like(y, dtype="uint8" if len(windows) <= 256 else "int32")
-    for block in _blocks(x):
+    for block in blocks(x):
         count, limit = winners[block], y[block]
         if y.dtype.kind == "f":
             limit = module.fmin(limit, math.inf)
@@ -149,7 +142,7 @@ def put_taps(g, taps, *, size, kernel, stride, dilation, padding):
     module = xp(g)
     x, tiled = _room(taps, g.dtype, size, kernel, stride, dilation, padding)
     windows = [window for _, window in tap_windows(kernel, stride, dilation, taps.shape[2:])]
-    for block in _blocks(x):
+    for block in blocks(x):
         for number, window in enumerate(windows):
             passed = taps[block] == number
             if tiled:

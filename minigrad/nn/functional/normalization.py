@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from minigrad.backend import Array
 from minigrad.nn.functional.checks import same_dtype
 from minigrad.ops import elementwise, reduce
 from minigrad.ops.normalize import moments, standardize
@@ -12,16 +13,34 @@ from minigrad.ops.pool import sum_pool
 from minigrad.tensor import Tensor
 
 
-def _affine(name: str, x: Tensor, weight: Tensor | None, bias: Tensor | None, axis: int) -> Tensor:
-    """weight · x + bias, one value a channel of `axis`."""
-    shape = [1] * x.ndim
-    shape[axis] = x.shape[axis]
-    for label, values in (("weight", weight), ("bias", bias)):
-        if values is not None and values.shape != (x.shape[axis],):
-            raise ValueError(f"{name}: {label} wants shape {(x.shape[axis],)}, got {values.shape}")
-    if weight is not None:
-        x = x * weight.reshape(shape)
-    return x if bias is None else x + bias.reshape(shape)
+def _by_channel(name: str, x: Tensor, **values: Tensor | None) -> list[Tensor | None]:
+    """Vectors (c,) in a shape that broadcasts against x (n, c, …)."""
+    c = x.shape[1]
+    for label, vector in values.items():
+        if vector is not None and vector.shape != (c,):
+            raise ValueError(f"{name}: {label} wants shape {(c,)}, got {vector.shape}")
+    shape = (1, c, *[1] * (x.ndim - 2))
+    return [None if vector is None else vector.reshape(shape) for vector in values.values()]
+
+
+def _affine(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    """weight · x + bias."""
+    x = x if weight is None else x * weight
+    return x if bias is None else x + bias
+
+
+def _standardize(
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    axes: tuple[int, ...],
+    eps: float,
+    statistics: tuple[Array, Array] | None = None,
+) -> Tensor:
+    """`standardize` with either of weight and bias, or both, or none."""
+    if weight is None or bias is None:
+        return _affine(standardize(x, axis=axes, eps=eps, statistics=statistics), weight, bias)
+    return standardize(x, weight, bias, axis=axes, eps=eps, statistics=statistics)
 
 
 def batch_norm(
@@ -57,6 +76,7 @@ def batch_norm(
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm: training=False wants running_mean and running_var")
         return _with_running_statistics(input, running_mean, running_var, weight, bias, eps)
+    weight, bias = _by_channel("batch_norm", input, weight=weight, bias=bias)
     axes = (0, *range(2, input.ndim))
     count = math.prod(input.shape[i] for i in axes)
     if count < 2:
@@ -68,8 +88,7 @@ def batch_norm(
         _move_towards(running_mean, mean, momentum)
     if running_var is not None:
         _move_towards(running_var, variance * (count / (count - 1)), momentum)
-    y = standardize(input, axis=axes, eps=eps, statistics=(mean, variance))
-    return _affine("batch_norm", y, weight, bias, 1)
+    return _standardize(input, weight, bias, axes, eps, (mean, variance))
 
 
 def _move_towards(running: Tensor, statistic: Any, momentum: float) -> None:
@@ -82,7 +101,8 @@ def _with_running_statistics(input, running_mean, running_var, weight, bias, eps
     scale = scale if weight is None else scale * weight
     shift = -running_mean * scale
     shift = shift if bias is None else shift + bias
-    return _affine("batch_norm", input, scale.astype(input.dtype), shift.astype(input.dtype), 1)
+    scale, shift = scale.astype(input.dtype), shift.astype(input.dtype)
+    return _affine(input, *_by_channel("batch_norm", input, weight=scale, bias=shift))
 
 
 def layer_norm(
@@ -106,8 +126,7 @@ def layer_norm(
         if values is not None and values.shape != shape:
             raise ValueError(f"layer_norm: {label} wants shape {shape}, got {values.shape}")
     y = standardize(input, axis=tuple(range(-len(shape), 0)), eps=eps)
-    y = y if weight is None else y * weight
-    return y if bias is None else y + bias
+    return _affine(y, weight, bias)
 
 
 def group_norm(
@@ -133,7 +152,7 @@ def group_norm(
     same_dtype("group_norm", input=input, weight=weight, bias=bias)
     grouped = input.reshape(input.shape[0], num_groups, math.prod(input.shape[1:]) // num_groups)
     y = standardize(grouped, axis=(2,), eps=eps).reshape(input.shape)
-    return _affine("group_norm", y, weight, bias, 1)
+    return _affine(y, *_by_channel("group_norm", input, weight=weight, bias=bias))
 
 
 def instance_norm(
@@ -150,8 +169,8 @@ def instance_norm(
             f"instance_norm: wants more than one value per channel, got shape {input.shape}"
         )
     same_dtype("instance_norm", input=input, weight=weight, bias=bias)
-    y = standardize(input, axis=tuple(range(2, input.ndim)), eps=eps)
-    return _affine("instance_norm", y, weight, bias, 1)
+    weight, bias = _by_channel("instance_norm", input, weight=weight, bias=bias)
+    return _standardize(input, weight, bias, tuple(range(2, input.ndim)), eps)
 
 
 def local_response_norm(
