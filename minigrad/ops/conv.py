@@ -191,14 +191,19 @@ def _columns(x: Array, groups, kernel, stride, dilation, padding) -> Iterator[tu
 def _correlate(x: Array, w: Array, b: Any, y: Array, kernel, stride, dilation, padding) -> None:
     """Columns of x times w (groups, taps · c, f), plus b, into y (n, *out, groups · f), where c and
     f are the channels of one group."""
-    groups, _, f = w.shape
+    groups, k, f = w.shape
     module = xp(x)
+    small = math.prod(y.shape[1:-1]) * w.size <= backend_of(x).small_product
     for images, columns in _columns(x, groups, kernel, stride, dilation, padding):
         rows = y[images]
-        if groups == 1 and rows.flags.c_contiguous:
-            module.matmul(columns, w, out=rows.reshape(1, -1, f))
-        else:
+        if groups > 1:
             rows[...] = module.matmul(columns, w).swapaxes(0, 1).reshape(rows.shape)
+        else:
+            columns = columns.reshape(len(rows) if small else 1, -1, k)
+            if rows.flags.c_contiguous:
+                module.matmul(columns, w, out=rows.reshape(len(columns), -1, f))
+            else:
+                rows[...] = module.matmul(columns, w).reshape(rows.shape)
         if b is not None:
             rows += b
 
