@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 import minigrad.nn.functional as F
-from minigrad import testing
+from minigrad import testing, threads
 from minigrad.backend import get_backend
 from minigrad.ops import conv as ops
 
@@ -109,24 +109,53 @@ def test_fold_is_the_transpose_of_unfold(problem):
     )
 
 
-def test_blocks_of_the_batch_do_not_show(monkeypatch):
-    rng = np.random.default_rng(1)
-    x, w = rng.standard_normal((7, 3, 9, 9)), rng.standard_normal((4, 3, 3, 3))
-    geometry = {"stride": (1, 1), "padding": ((1, 1), (1, 1)), "dilation": (1, 1), "groups": 1}
-    v = rng.standard_normal((7, 4, 9, 9))
+@given(problems(), st.integers(1, 3), st.sampled_from([0, 10**9]))
+def test_blocks_threads_and_small_products_do_not_show(problem, workers, small_product):
+    g, x, w, v, geometry = problem
+    x, v = (np.concatenate([a, -a, 2.0 * a, a + 1.0]) for a in (x, v))
+    b = np.random.default_rng(0).standard_normal(len(w))
 
     def compute():
         return [
-            ops.conv(x, w, **geometry),
-            ops.conv_transpose(v, w, size=(9, 9), **geometry),
-            ops.conv_weight(x, v, kernel=(3, 3), **geometry),
+            ops.conv(x, w, b, **geometry),
+            ops.conv_transpose(v, w, size=g.size, **geometry),
+            ops.conv_weight(x, v, kernel=g.kernel, **geometry),
         ]
 
     whole = compute()
-    two_images = 2 * 27 * 81 * 8
-    monkeypatch.setattr(get_backend("numpy"), "working_set", two_images)
-    for one, other in zip(whole, compute(), strict=True):
+    with pytest.MonkeyPatch.context() as patch:
+        host = get_backend("numpy")
+        patch.setattr(host, "working_set", x.nbytes * math.prod(g.kernel) // 2)
+        patch.setattr(host, "worth_sharing", 0)
+        patch.setattr(host, "small_product", small_product)
+        patch.setattr(threads, "workers", lambda: workers)
+        in_parts = compute()
+    for one, other in zip(whole, in_parts, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
+
+
+@given(problems())
+def test_a_bias_is_added_everywhere(problem):
+    g, x, w, v, geometry = problem
+    size = (..., *(None,) * len(g.size))
+    for function, args, channels in (
+        (ops.conv, (x, w), len(w)),
+        (lambda *a, **p: ops.conv_transpose(*a, size=g.size, **p), (v, w), x.shape[1]),
+    ):
+        b = np.arange(1.0, channels + 1.0)
+        wanted = function(*args, **geometry) + b[size]
+        np.testing.assert_allclose(function(*args, b, **geometry), wanted, atol=1e-12)
+
+
+def test_results_lie_in_memory_with_the_channels_last():
+    x, w = np.ones((2, 3, 8, 8)), np.ones((4, 3, 3, 3))
+    geometry = {"stride": (2, 2), "padding": ((1, 1), (1, 1)), "dilation": (1, 1), "groups": 1}
+    y = ops.conv(x, w, **geometry)
+    back = ops.conv_transpose(y, w, size=(8, 8), **geometry)
+    assert y.transpose(0, 2, 3, 1).flags.c_contiguous
+    assert back.transpose(0, 2, 3, 1).flags.c_contiguous
+    assert ops.conv_weight(x, y, kernel=(3, 3), **geometry).flags.c_contiguous
+
 
 
 @given(testing.conv_geometries(), st.integers(0, 2**32 - 1))
