@@ -10,7 +10,7 @@ Arrays speak NumPy, networks speak PyTorch::
     x.grad
 """
 
-from minigrad import threads as _threads  # isort: skip, before NumPy is loaded
+from minigrad import tuning as _tuning  # isort: skip, before NumPy is loaded
 from minigrad.backend import (
     BackendError,
     backends,

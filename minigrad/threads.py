@@ -6,10 +6,6 @@ and does all that is to be done for them, with a BLAS that keeps to that thread.
 
 How many threads the BLAS has, and how to hold it to one, is known to threadpoolctl (the extra
 ``threads``); without it, and where the BLAS has one thread, nothing is shared.
-
-OpenBLAS lets its threads spin for about a tenth of a second after a product, in case another one
-follows, and all that time they take the processors from ours. It reads how long from the
-environment when NumPy is loaded, so `minigrad` imports this file before everything else.
 """
 
 from __future__ import annotations
@@ -21,8 +17,6 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from functools import cache
 from typing import Any
-
-os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "22")  # 2²² cycles: one or two milliseconds
 
 _in_use = threading.Lock()  # one share at a time: the number of threads of the BLAS is global
 

@@ -11,6 +11,7 @@ ROOT = Path(__file__).parent.parent
 # Each room imports from itself and from rooms above it. A module belongs to the longest name here
 # that begins its own; `minigrad` itself is the page of public names.
 ROOMS = [
+    ["minigrad.tuning"],
     ["minigrad.threads"],
     ["minigrad.backend"],
     ["minigrad.recording"],
