@@ -233,7 +233,8 @@ class Primitive:
                     "Tensors hold floats, ints or bools"
                 )
             return make_node(kind, array)
-        node = make_node(kind, array, True, self, args, params)
+        node = object.__new__(kind)
+        Node.__init__(node, array, True, self, args, params)
         if on_record is not None:
             on_record(node)
         return node
@@ -412,8 +413,7 @@ def _apply_rules(
     made_by: Any = node.primitive
     nodes: Any = node.args
     params: Any = node.params
-    y: Any = node if create_graph else node.array
-    args = []
+    given = [g, node if create_graph else node.array]  # for the rules: g, y and the arguments
     wanted = []
     for arg in nodes:
         wants = False
@@ -423,12 +423,12 @@ def _apply_rules(
             wants = arg.tracked if between is None else id(arg) in between
             if not create_graph:
                 arg = arg.array
-        args.append(arg)
+        given.append(arg)
         wanted.append(wants)
     if create_graph and made_by.keeps:
         params = {**params, "keep": None}
     if made_by.joint is not None:
-        gradients = made_by.joint(wanted, g, y, *args, **params)
+        gradients = made_by.joint(wanted, *given, **params)
     elif not made_by.rules:
         raise NotImplementedError(f"{made_by.name}: has no rule yet; give it one with .vjps(...)")
     passed = []
@@ -439,7 +439,7 @@ def _apply_rules(
             d = gradients[i]
         else:
             rule = made_by.rules[i]
-            d = rule and rule(g, y, *args, **params)
+            d = rule and rule(*given, **params)
         if d is None:
             continue
         if not hasattr(d, "shape"):

@@ -20,12 +20,16 @@ from minigrad.ops.shape import as_array, flip, join, moveaxis, normalize_axes, r
 
 def _restore(g: Any, x: Any, axis: Any) -> Any:
     """A reduced g with its axes back in place, length 1, so that it broadcasts against x."""
+    if g.ndim in (0, x.ndim):  # a scalar broadcasts as it is
+        return g
     axes = normalize_axes("reduce", axis, x.ndim)
     return reshape(g, shape=tuple(1 if i in axes else n for i, n in enumerate(x.shape)))
 
 
 def _count(x: Any, axis: Any) -> int:
     """How many elements of x go into each element of the result."""
+    if axis is None:
+        return math.prod(x.shape)
     return math.prod(x.shape[i] for i in normalize_axes("reduce", axis, x.ndim))
 
 
@@ -41,7 +45,7 @@ sum.vjps(lambda g, y, x, *, axis, keepdims: broadcast_to(_restore(g, x, axis), s
 def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """The arithmetic mean over the axes."""
     x = as_array(x)
-    axes = normalize_axes("mean", axis, x.ndim)
+    axes = None if axis is None else normalize_axes("mean", axis, x.ndim)
     return sum(x, axis=axes, keepdims=keepdims) / _count(x, axes)
 
 

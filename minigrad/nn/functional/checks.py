@@ -22,6 +22,9 @@ def lengths(name: str, argument: str, value: Any, n_axes: int, least: int = 1) -
 
 def same_dtype(name: str, **tensors: Any) -> None:
     """All tensors given (None apart) have one floating dtype: mixed, they would promote unasked."""
+    dtypes = {getattr(t, "dtype", None) for t in tensors.values() if t is not None}
+    if len(dtypes) == 1 and getattr(dtypes.pop(), "kind", None) == "f":
+        return  # what follows finds the words for an error
     for label, t in tensors.items():
         if t is not None and not hasattr(t, "dtype"):
             raise TypeError(f"{name}: {label} wants a Tensor, got {type(t).__name__}")
