@@ -289,7 +289,7 @@ def blocks(array: Array, several: int = 2) -> list[slice]:
     rows = array.shape[0]
     size = several * max(1, array[:1].nbytes)
     step = max(1, backend_of(array).working_set // size)
-    return [slice(start, start + step) for start in range(0, rows, step)]
+    return [slice(start, start + step) for start in range(0, max(rows, 1), step)]
 
 
 def special(array: Array) -> Any:

@@ -596,6 +596,14 @@ def _affine(draw: Draw) -> Call:
     return Call((draw.array((n, k)), draw.array((m, k)), bias))
 
 
+@case("lstm")
+def _lstm(draw: Draw) -> Call:
+    time, n = draw.integer(1, 3), draw.integer(1, 2)
+    batch = draw.choice(((), (2,), (0,)))
+    shapes = ((time, *batch, 4 * n), (4 * n, n), (*batch, n), (*batch, n))
+    return Call(tuple(draw.array(shape) for shape in shapes))
+
+
 # ---------------------------------------------------------------------------------------------
 # Convolutions and pools
 # ---------------------------------------------------------------------------------------------

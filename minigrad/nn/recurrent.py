@@ -21,14 +21,14 @@ from minigrad.nn.functional.recurrent import (
     gru_cell,
     gru_step,
     lstm_cell,
-    lstm_step,
     rnn_relu_cell,
     rnn_relu_step,
     rnn_tanh_cell,
     rnn_tanh_step,
 )
 from minigrad.nn.module import Module, Parameter
-from minigrad.ops.shape import join, squeeze, stack, swapaxes
+from minigrad.ops.recurrent import lstm, unstack
+from minigrad.ops.shape import join, stack, swapaxes
 from minigrad.tensor import Tensor
 
 _rnn_steps: dict[str, Step] = {"tanh": rnn_tanh_step, "relu": rnn_relu_step}
@@ -42,18 +42,6 @@ def _check_nonlinearity(name: str, nonlinearity: str) -> None:
 def _zeros(x: Tensor, shape: tuple[int, ...]) -> Tensor:
     """Zeros with the dtype and on the backend of x."""
     return Tensor(module_of(x).zeros(shape, dtype=x.dtype))
-
-
-def _unstack(x: Tensor) -> list[Tensor]:
-    """x[0], x[1], …
-
-    Halved again and again, since the gradient of a slice is as large as what it was cut from:
-    cutting T slices from x itself would cost T² in the backward pass, and this costs T·log T.
-    """
-    if len(x) == 1:
-        return [squeeze(x, 0)]
-    middle = len(x) // 2
-    return _unstack(x[:middle]) + _unstack(x[middle:])
 
 
 class _RecurrentBase(Module):
@@ -147,7 +135,7 @@ class _Recurrent(_RecurrentBase):
         weight_ih, weight_hh, bias_ih, bias_hh = self._weights(suffix)
         step = self._step()
         backwards = suffix.endswith("_reverse")
-        from_input = _unstack(F.linear(x, weight_ih, bias_ih))  # one product for all times
+        from_input = unstack(F.linear(x, weight_ih, bias_ih))  # one product for all times
         outputs = []
         for now in reversed(from_input) if backwards else from_input:
             state = step(now, F.linear(state[0], weight_hh, bias_hh), state)
@@ -271,8 +259,13 @@ class LSTM(_GatedRecurrent):
     gates = 4
     parts = ("h_0", "c_0")
 
-    def _step(self) -> Step:
-        return lstm_step
+    def _run(self, x: Tensor, state: State, suffix: str) -> tuple[Tensor, State]:
+        weight_ih, weight_hh, bias_ih, bias_hh = self._weights(suffix)
+        bias = None if bias_ih is None or bias_hh is None else bias_ih + bias_hh
+        from_input = F.linear(x, weight_ih, bias)
+        step = -1 if suffix.endswith("_reverse") else 1
+        states = lstm(from_input[::step], weight_hh, *state)
+        return states[::step, 0], (states[-1, 0], states[-1, 1])
 
 
 class GRU(_GatedRecurrent):
