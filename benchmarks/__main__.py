@@ -12,7 +12,6 @@ from tqdm import tqdm
 from benchmarks import harness, report
 from benchmarks.arguments import Parser, file, names, positive, seconds
 from benchmarks.workloads import WORKLOADS
-from minigrad.serialize import write_atomically
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -54,7 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name in options.only:
             print(f"{name:<15}{WORKLOADS[name].title}")
         return 0
-    engines, notes = harness.load([harness.OURS, *options.against], options.threads)
+    engines, notes = harness.load(
+        [harness.OURS, *options.against, harness.FLOOR], options.threads
+    )
     about = report.environment(engines, options.threads)
     print("\n".join([*report.heading(about, notes), "", report.columns(list(engines))]), flush=True)
     results = []
@@ -63,15 +64,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         results.append(result)
         tqdm.write(report.row(result, list(engines)))
         sys.stdout.flush()
+    for engine in engines.values():
+        engine.close()
     for line in report.problems(results):
         print(line)
     if options.json:
+        from minigrad.serialize import write_atomically
+
         text = json.dumps(report.as_json(about, notes, results), indent=1)
         write_atomically(options.json, text + "\n")
     if options.picture:
         from benchmarks.picture import draw
 
-        draw(results, list(engines), options.picture)
+        draw(results, [name for name in engines if name != harness.FLOOR], options.picture)
     return 0
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from types import ModuleType
+from functools import partial
 
 import numpy as np
 from tqdm import tqdm
@@ -60,13 +60,14 @@ def exponent(sizes: Sequence[float], times: Sequence[float]) -> float:
     return float(slope)
 
 
-def measure(engine: ModuleType, workload: str, axis: str, budget: float) -> list[float]:
+def measure(engine: harness.Local, workload: str, axis: str, budget: float) -> list[float]:
     """The median time of a step at each of the sizes, in seconds."""
-    steps = {}
+    harness.grow_the_heap()
+    turns = {}
     for size in SIZES[workload][axis]:
         made = FACTORIES[workload](**{axis: size})
-        steps[f"{size:g}"] = engine.STEPS[workload](made, made.arrays())
-    return [float(np.median(times)) for times in harness.take_turns(steps, budget).values()]
+        turns[f"{size:g}"] = partial(harness.turn, engine.steps[workload](made, made.arrays()))
+    return [float(np.median(times)) for times in harness.take_turns(turns, budget).values()]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -94,13 +95,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="time spent on each workload and size (default: 1)",
     )
     options = parser.parse_args(arguments)
-    engines, notes = harness.load([options.engine], options.threads)
-    if notes:
-        parser.error(f"{options.engine} is {notes[options.engine]}")
-    engine = engines[options.engine]
+    try:
+        engine = harness.Local(options.engine, options.threads)
+    except harness.EngineError as error:
+        parser.error(f"{options.engine} is absent: {error}")
     print(f"{'':<15}{'':<7}{'exponent':>9}  ms at each size")
     for workload in tqdm(options.only, disable=None, leave=False):
-        if workload not in engine.STEPS:
+        if workload not in engine.steps:
             continue
         for axis, sizes in SIZES[workload].items():
             times = measure(engine, workload, axis, options.seconds)

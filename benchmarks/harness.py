@@ -1,4 +1,7 @@
-"""Engines side by side in one process: their losses compared, then their steps timed in turn.
+"""Engines side by side: their losses compared, then their steps timed in turn.
+
+Each engine has a process of its own, as it has where it is used: its threads, its allocator and its
+settings are not those of another one, and while one works the others sleep.
 
 Believe ratios of one run. A turn of an engine is a pause, some steps that are not counted, and some
 that are. The uncounted ones are not only for caches: a BLAS keeps its threads spinning for a while
@@ -8,29 +11,31 @@ after its last product, and what another engine computes meanwhile shares the co
 from __future__ import annotations
 
 import importlib
+import json
 import os
+import subprocess
+import sys
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import threadpoolctl
 
-from benchmarks import floor
 from benchmarks.workloads import Workload
 
 OURS = "minigrad"
+FLOOR = "floor"
 PEERS = ("torch", "jax", "autograd", "mygrad", "dezero", "chainer")
 ON_NUMPY = ("autograd", "mygrad", "dezero", "chainer")
 
 TOLERANCE = 1e-4  # relative, between the losses of two engines in float32
 FIRST_STEPS = 3  # whose losses are compared
 
-PAUSE = 0.05  # seconds in which the threads of the engine before fall asleep
+PAUSE = 0.12  # seconds in which the threads of the engine before fall asleep
 SETTLE = 0.1  # seconds of steps that are not counted
 LISTEN = 0.2  # seconds in which other programs are looked for
 TURN = 0.2  # seconds of steps that are, at least
@@ -85,57 +90,161 @@ class Result:
         return min(timed, key=lambda name: self.timings[name].median, default=None)
 
 
-def load(names: Sequence[str], threads: int) -> tuple[dict[str, ModuleType], dict[str, str]]:
-    """The modules of `benchmarks.engines` by name, ready to measure on so many threads, and for
-    each one that cannot be had a note that says why."""
-    engines, notes = {}, {}
-    for name in names:
+class EngineError(RuntimeError):
+    """An engine cannot be had, or cannot do what it is asked; the message says why."""
+
+
+class Engine(Protocol):
+    """What builds workloads and times their steps."""
+
+    version: str
+    workloads: Sequence[str]
+    thread_pools: list[str]
+
+    def build(self, workload: Workload) -> list[float]:
+        """Get ready for the turns of a workload; returns the losses of its first steps."""
+
+    def turn(self) -> float:
+        """The median of the counted steps of one turn, in seconds."""
+
+    def close(self) -> None:
+        """Nothing more will be asked."""
+
+
+class Local:
+    """An engine in this process: the module of that name in `benchmarks.engines`.
+
+    Raises:
+        EngineError: it cannot be imported.
+    """
+
+    def __init__(self, name: str, threads: int) -> None:
         try:
             module = importlib.import_module(f"benchmarks.engines.{name}")
             module.prepare(threads)
-            module.version()
+            self.version = module.version()
         except Exception as error:  # whatever an old library meets in a new environment
-            notes[name] = f"absent: {_one_line(error)}"
-        else:
-            engines[name] = module
-    threadpoolctl.threadpool_limits(threads)
+            raise EngineError(one_line(error)) from error
+        threadpoolctl.threadpool_limits(threads)
+        self.thread_pools = thread_pools()
+        self.steps: Mapping[str, Callable[..., Step]] = module.STEPS
+        self.workloads = list(self.steps)
+        self._step: Step | None = None
+
+    def build(self, workload: Workload) -> list[float]:
+        self._step = None  # the memory of the workload before is free now
+        grow_the_heap()
+        self._step = self.steps[workload.name](workload, workload.arrays())
+        return first_losses(self._step)
+
+    def turn(self) -> float:
+        assert self._step is not None
+        return turn(self._step)
+
+    def close(self) -> None:
+        self._step = None
+
+
+class Remote:
+    """An engine in a process of its own, see `benchmarks.worker`.
+
+    Raises:
+        EngineError: it cannot be imported there.
+    """
+
+    def __init__(self, name: str, threads: int) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.worker", name, str(threads)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+        )
+        try:
+            about = self._reply()
+        except EngineError:
+            self.close()
+            raise
+        self.version = about["version"]
+        self.workloads = about["workloads"]
+        self.thread_pools = about["thread_pools"]
+
+    def _reply(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            self.close()
+            raise EngineError(f"its process ended with code {self._process.returncode}")
+        reply = json.loads(line)
+        if "problem" in reply:
+            raise EngineError(reply["problem"])
+        return reply
+
+    def _ask(self, **request: Any) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        print(json.dumps(request), file=self._process.stdin)
+        return self._reply()
+
+    def build(self, workload: Workload) -> list[float]:
+        return self._ask(build=workload.name)["losses"]
+
+    def turn(self) -> float:
+        return self._ask(turn=True)["time"]
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.communicate()
+
+
+def thread_pools() -> list[str]:
+    """The libraries in this process that have threads, with their kernels."""
+    lines = []
+    for pool in threadpoolctl.threadpool_info():
+        kernels = f", kernels {pool['architecture']}" if "architecture" in pool else ""
+        version = pool["version"] or "of an unknown version"
+        threads = f"{pool['num_threads']} thread{'s' if pool['num_threads'] > 1 else ''}"
+        where = Path(pool["filepath"]).name
+        lines.append(f"{pool['internal_api']} {version}{kernels}, {threads} ({where})")
+    return lines
+
+
+def load(names: Sequence[str], threads: int) -> tuple[dict[str, Engine], dict[str, str]]:
+    """The engines by name, each in a process of its own and on so many threads, and for each one
+    that cannot be had a note that says why."""
+    engines: dict[str, Engine] = {}
+    notes = {}
+    for name in names:
+        try:
+            engines[name] = Remote(name, threads)
+        except EngineError as error:
+            notes[name] = f"absent: {error}"
     return engines, notes
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """An exception in one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())
 
 
-def measure(workload: Workload, engines: Mapping[str, ModuleType], seconds: float) -> Result:
+def measure(workload: Workload, engines: Mapping[str, Engine], seconds: float) -> Result:
     """Compare the losses of the engines on a workload, and time those that agree.
 
     Args:
         seconds: how long to measure, for each engine.
     """
-    arrays = workload.arrays()
     timings: dict[str, Timing] = {}
-    steps: dict[str, Step] = {}
-    for name, module in engines.items():
-        build = module.STEPS.get(workload.name)
-        if build is None:
+    for name, engine in engines.items():
+        if workload.name not in engine.workloads:
             continue
         timing = timings[name] = Timing()
         try:
-            steps[name] = build(workload, arrays)
-            timing.losses = first_losses(steps[name])
-        except Exception as error:  # one engine's trouble is not the others'
-            timing.problem = f"failed: {_one_line(error)}"
-            steps.pop(name, None)
-    compare(timings)
-    for name, timing in timings.items():
-        if timing.problem:
-            steps.pop(name, None)
-    products = floor.floor(workload)
-    if products is not None:
-        steps[floor.NAME] = products
-        timings[floor.NAME] = Timing()
+            timing.losses = engine.build(workload)
+        except EngineError as error:  # one engine's trouble is not the others'
+            timing.problem = f"failed: {error}"
+    compare({name: timing for name, timing in timings.items() if name != FLOOR})
+    turns = {name: engines[name].turn for name, timing in timings.items() if not timing.problem}
     before = others_busy()
-    for name, times in take_turns(steps, seconds).items():
+    for name, times in take_turns(turns, seconds).items():
         timings[name].times = times
     return Result(workload, timings, max(before, others_busy()))
 
@@ -184,24 +293,25 @@ def compare(timings: Mapping[str, Timing]) -> None:
             )
 
 
-def take_turns(steps: Mapping[str, Step], seconds: float) -> dict[str, list[float]]:
-    """The median time of a step, for each engine and round; each round begins with another engine.
+def take_turns(
+    turns: Mapping[str, Callable[[], float]], seconds: float
+) -> dict[str, list[float]]:
+    """What the turns return, for each engine and round; each round begins with another engine.
 
     Goes on for `seconds` an engine.
     """
-    _grow_the_heap()
-    names = list(steps)
+    names = list(turns)
     times: dict[str, list[float]] = {name: [] for name in names}
     start = time.perf_counter()
     rounds = 0
     while rounds < LEAST_ROUNDS or time.perf_counter() - start < seconds * len(names):
         for name in rotated(names, rounds):
-            times[name].append(turn(steps[name]))
+            times[name].append(turns[name]())
         rounds += 1
     return times
 
 
-def _grow_the_heap() -> None:
+def grow_the_heap() -> None:
     """Bring the allocator into the state that any large model leaves behind.
 
     glibc returns a large block to the system at once, and gets a fresh one page by page, until a

@@ -35,16 +35,14 @@ def alone(function: Callable, *arguments: Any) -> Any:
 
 def _step(engine: str, workload: str, sizes: dict[str, int], threads: int) -> Callable:
     """What makes the step, once the engine is imported; `RuntimeError` says why there is none."""
-    engines, notes = harness.load([engine], threads)
-    if engine in notes:
-        raise RuntimeError(notes[engine])
-    if workload not in engines[engine].STEPS:
+    steps = harness.Local(engine, threads).steps
+    if workload not in steps:
         raise RuntimeError(f"has no {workload}")
 
     def make() -> harness.Step:
         made = FACTORIES[workload](**sizes)
         arrays = made.arrays()
-        step = engines[engine].STEPS[workload](made, arrays)
+        step = steps[workload](made, arrays)
         arrays.clear()  # the step works on copies
         return step
 

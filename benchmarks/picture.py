@@ -8,8 +8,7 @@ from typing import Any
 
 from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
-from benchmarks.floor import NAME as FLOOR
-from benchmarks.harness import OURS, Result
+from benchmarks.harness import FLOOR, OURS, Result
 from models import pictures
 
 # Okabe and Ito's colours, one for each engine in whatever company it appears.

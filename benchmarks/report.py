@@ -7,15 +7,12 @@ import platform
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import scipy
-import threadpoolctl
 
-from benchmarks.floor import NAME as FLOOR
-from benchmarks.harness import ON_NUMPY, OURS, Result, Timing
+from benchmarks.harness import FLOOR, ON_NUMPY, OURS, Engine, Result, Timing
 
 # -- What it ran on -------------------------------------------------------------------------------
 
@@ -30,19 +27,7 @@ def processor() -> str:
     return names[0] if names else platform.processor()
 
 
-def thread_pools() -> list[str]:
-    """The libraries in this process that have threads, with their kernels."""
-    lines = []
-    for pool in threadpoolctl.threadpool_info():
-        kernels = f", kernels {pool['architecture']}" if "architecture" in pool else ""
-        version = pool["version"] or "of an unknown version"
-        threads = f"{pool['num_threads']} thread{'s' if pool['num_threads'] > 1 else ''}"
-        where = Path(pool["filepath"]).name
-        lines.append(f"{pool['internal_api']} {version}{kernels}, {threads} ({where})")
-    return lines
-
-
-def environment(engines: Mapping[str, ModuleType], threads: int) -> dict[str, Any]:
+def environment(engines: Mapping[str, Engine], threads: int) -> dict[str, Any]:
     """The machine, the libraries and their versions."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -52,8 +37,8 @@ def environment(engines: Mapping[str, ModuleType], threads: int) -> dict[str, An
         "python": platform.python_version(),
         "numpy": np.__version__,
         "scipy": scipy.__version__,
-        "engines": {name: module.version() for name, module in engines.items()},
-        "thread_pools": thread_pools(),
+        "engines": {name: engine.version for name, engine in engines.items()},
+        "thread_pools": engines[OURS].thread_pools if OURS in engines else [],
         "OPENBLAS_CORETYPE": os.environ.get("OPENBLAS_CORETYPE"),
     }
 
@@ -80,13 +65,13 @@ def heading(about: Mapping[str, Any], notes: Mapping[str, str]) -> list[str]:
 
 def columns(engines: Sequence[str]) -> str:
     """The head of the table."""
-    names = "".join(f"{name:>10}" for name in (*engines, FLOOR))
+    names = "".join(f"{name:>10}" for name in engines)
     return f"{'ms':<15}{names}  {'ours / torch':>20}{'ours / floor':>14}  ours / fastest on NumPy"
 
 
 def row(result: Result, engines: Sequence[str]) -> str:
     """A line of the table: medians in milliseconds, and ratios with their quartiles."""
-    cells = "".join(f"{_cell(result.timings.get(name)):>10}" for name in (*engines, FLOOR))
+    cells = "".join(f"{_cell(result.timings.get(name)):>10}" for name in engines)
     to_torch = result.ratio(OURS, "torch")
     spread = f"{to_torch[1]:.2f} ({to_torch[0]:.2f} … {to_torch[2]:.2f})" if to_torch else "–"
     to_floor = result.ratio(OURS, FLOOR)

@@ -1,13 +1,15 @@
 """The benchmarks compute what they say, in turns, and write down what they measured."""
 
 import json
+import mmap
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from benchmarks import floor, growth, harness, imports, memory, report
+from benchmarks import growth, harness, imports, memory, report
 from benchmarks.__main__ import main
+from benchmarks.engines import floor
 from benchmarks.engines import minigrad as ours
 from benchmarks.workloads import FACTORIES, WORKLOADS, WeightedSum, Workload
 
@@ -123,9 +125,9 @@ def test_the_floor_multiplies_every_product_of_the_workload(monkeypatch):
     monkeypatch.setattr(
         np, "matmul", lambda a, b, out: shapes.append((a.shape, b.shape, out.shape))
     )
-    floor.floor(Workload("w", "", dict, ((2, 3, 4, 2), (5, 1, 6, 1))))()
+    floor.build(Workload("w", "", dict, ((2, 3, 4, 2), (5, 1, 6, 1))), {})()
     assert shapes == [((2, 3), (3, 4), (2, 4))] * 2 + [((5, 1), (1, 6), (5, 6))]
-    assert floor.floor(WORKLOADS["chain"]) is None
+    assert "chain" not in floor.STEPS
 
 
 def test_a_weighted_sum():
@@ -141,21 +143,30 @@ def quickly(monkeypatch):
         monkeypatch.setattr(harness, name, 0.0)
 
 
-def engine(*values, name="mlp"):
-    """A module with one workload, whose losses are given."""
+class Pretended:
+    """An engine with one workload, whose losses are given; None fails."""
 
-    def build(workload, arrays):
-        left = iter(values)
-        return lambda: next(left, 0.0)
+    version = "1"
+    workloads = ("mlp",)
+    thread_pools = ()
 
-    return SimpleNamespace(STEPS={name: build}, version=lambda: "1")
+    def __init__(self, *losses):
+        self.losses = losses
+
+    def build(self, workload):
+        if not self.losses:
+            raise harness.EngineError("no such layer")
+        return list(self.losses)
+
+    def turn(self):
+        return 1.0
 
 
 def test_every_round_begins_with_another_engine(quickly, monkeypatch):
     order = []
-    monkeypatch.setattr(harness, "turn", lambda step: order.append(step()) or 1.0)
     monkeypatch.setattr(harness, "LEAST_ROUNDS", 4)
-    times = harness.take_turns({name: lambda name=name: name for name in "abc"}, 0.0)
+    turns = {name: lambda name=name: order.append(name) or 1.0 for name in "abc"}
+    times = harness.take_turns(turns, 0.0)
     assert "".join(order) == "abcbcacababc"
     assert times == {name: [1.0] * 4 for name in "abc"}
 
@@ -163,9 +174,9 @@ def test_every_round_begins_with_another_engine(quickly, monkeypatch):
 def test_turns_go_on_for_the_time_given(monkeypatch):
     now = iter(range(1000))
     monkeypatch.setattr(harness.time, "perf_counter", lambda: next(now))
-    monkeypatch.setattr(harness, "turn", lambda step: 1.0)
+    turns = dict.fromkeys("ab", lambda: 1.0)
     # The clock is read at the start and once a round from LEAST_ROUNDS on.
-    assert len(harness.take_turns({"a": None, "b": None}, 5.0)["a"]) == harness.LEAST_ROUNDS + 9
+    assert len(harness.take_turns(turns, 5.0)["a"]) == harness.LEAST_ROUNDS + 9
 
 
 def test_a_turn_is_the_median_of_its_steps(quickly, monkeypatch):
@@ -181,9 +192,9 @@ def test_a_turn_is_the_median_of_its_steps(quickly, monkeypatch):
 
 def test_an_engine_that_computes_something_else_has_no_time(quickly):
     engines = {
-        "minigrad": engine(1.0, 2.0, 3.0),
-        "torch": engine(1.0, 2.0, 3.0001),
-        "jax": engine(1.0, 2.0, 3.1),
+        "minigrad": Pretended(1.0, 2.0, 3.0),
+        "torch": Pretended(1.0, 2.0, 3.0001),
+        "jax": Pretended(1.0, 2.0, 3.1),
     }
     timings = harness.measure(FACTORIES["mlp"](4, 8), engines, 0.0).timings
     assert timings["minigrad"].problem is timings["torch"].problem is None
@@ -193,32 +204,45 @@ def test_an_engine_that_computes_something_else_has_no_time(quickly):
 
 
 def test_a_step_that_fails_is_a_note_and_the_others_go_on(quickly):
-    def broken(workload, arrays):
-        raise ValueError("no\nsuch layer")
-
-    failing = SimpleNamespace(STEPS={"mlp": broken}, version=lambda: "1")
-    engines = {"torch": failing, "minigrad": engine(1.0, 2.0, 3.0)}
+    engines = {"torch": Pretended(), "minigrad": Pretended(1.0, 2.0, 3.0)}
     result = harness.measure(FACTORIES["mlp"](4, 8), engines, 0.0)
-    assert result.timings["torch"].problem == "failed: ValueError: no such layer"
+    assert result.timings["torch"].problem == "failed: no such layer"
     assert result.timings["minigrad"].times
-    assert report.problems([result])[-1] == "mlp: torch failed: ValueError: no such layer"
+    assert report.problems([result])[-1] == "mlp: torch failed: no such layer"
 
 
 def test_a_workload_that_an_engine_lacks_is_left_out(quickly):
-    engines = {"minigrad": engine(1.0, 2.0, 3.0), "torch": SimpleNamespace(STEPS={})}
+    engines = {"minigrad": Pretended(1.0, 2.0, 3.0), "torch": Pretended(1.0)}
+    engines["torch"].workloads = ()
     result = harness.measure(FACTORIES["mlp"](4, 8), engines, 0.0)
-    assert set(result.timings) == {"minigrad", "floor"}
+    assert set(result.timings) == {"minigrad"}
+
+
+def test_the_floor_is_timed_and_has_no_losses_to_compare(quickly):
+    engines = {"minigrad": Pretended(1.0, 2.0, 3.0), "floor": Pretended(0.0, 0.0, 0.0)}
+    timings = harness.measure(FACTORIES["mlp"](4, 8), engines, 0.0).timings
+    assert timings["floor"].times == timings["minigrad"].times == [1.0] * harness.LEAST_ROUNDS
 
 
 def test_an_absent_peer_is_a_note(monkeypatch):
-    def refuse(name):
-        raise ImportError(f"no {name}")
+    def refuse(name, threads):
+        raise harness.EngineError(f"no {name}")
 
-    monkeypatch.setattr(harness.importlib, "import_module", refuse)
-    monkeypatch.setattr(harness.threadpoolctl, "threadpool_limits", lambda threads: None)
-    engines, notes = harness.load(["dezero"], 2)
-    assert engines == {}
-    assert notes == {"dezero": "absent: ImportError: no benchmarks.engines.dezero"}
+    monkeypatch.setattr(harness, "Remote", refuse)
+    assert harness.load(["dezero"], 2) == ({}, {"dezero": "absent: no dezero"})
+
+
+def test_an_engine_in_a_process_of_its_own():
+    remote = harness.Remote("minigrad", 1)
+    assert remote.version == ours.version()
+    assert set(remote.workloads) == set(ours.STEPS)
+    assert remote.build(WORKLOADS["tiny"]) == losses(ours, WORKLOADS["tiny"])
+    assert 0.0 < remote.turn() < 1.0
+    with pytest.raises(harness.EngineError, match="KeyError: 'nothing'"):
+        remote.build(Workload("nothing", "", dict, ()))
+    remote.close()
+    with pytest.raises(harness.EngineError, match="ModuleNotFoundError"):
+        harness.Remote("nothing", 1)
 
 
 def test_ratios_are_taken_round_by_round():
@@ -237,6 +261,7 @@ def test_ratios_are_taken_round_by_round():
 def run(quickly, monkeypatch, capsys):
     """Runs the command with small workloads; returns exit code, output and errors."""
     monkeypatch.setattr(harness.threadpoolctl, "threadpool_limits", lambda threads: None)
+    monkeypatch.setattr(harness, "Remote", harness.Local)
     for name in WORKLOADS:
         monkeypatch.setitem(WORKLOADS, name, small(name))
 
@@ -320,7 +345,7 @@ def test_every_workload_with_products_grows_in_four_sizes():
 
 def test_growth_measures_each_size(quickly):
     sizes = growth.SIZES["tiny"]["batch"]
-    times = growth.measure(ours, "tiny", "batch", 0.0)
+    times = growth.measure(harness.Local("minigrad", 1), "tiny", "batch", 0.0)
     assert len(times) == len(sizes)
     assert min(times) > 0.0
 
@@ -329,10 +354,14 @@ def test_memory_that_is_kept_is_seen(monkeypatch):
     kept = []
 
     def build(workload, arrays):
-        return lambda: kept.append(np.ones(25_000))  # 200 kB a step
+        def step():
+            kept.append(mmap.mmap(-1, 200_000))  # which no freed memory serves
+            kept[-1].write(bytes(200_000))
 
-    leaking = SimpleNamespace(STEPS={"tiny": build})
-    monkeypatch.setattr(harness, "load", lambda names, threads: ({"minigrad": leaking}, {}))
+        return step
+
+    leaking = SimpleNamespace(steps={"tiny": build})
+    monkeypatch.setattr(harness, "Local", lambda name, threads: leaking)
     assert memory.growth("minigrad", "tiny", {}, 50, 1) == pytest.approx(200_000, rel=0.1)
     assert memory.peak("minigrad", "tiny", 1) >= 0.0
 

@@ -6,16 +6,22 @@ from collections.abc import Callable
 
 import numpy as np
 
-from benchmarks.workloads import Workload
+from benchmarks.workloads import WORKLOADS, Arrays, Workload
 
 NAME = "floor"
 
 
-def floor(workload: Workload) -> Callable[[], None] | None:
+def prepare(threads: int) -> None:
+    """Its threads are those of NumPy's BLAS, which the harness sets."""
+
+
+def version() -> str:
+    return f"NumPy {np.__version__}"
+
+
+def build(workload: Workload, arrays: Arrays) -> Callable[[], float]:
     """A step that does the products of the workload at their true shapes, into memory that is
-    there already; None where there are no products."""
-    if not workload.products:
-        return None
+    there already; it has no loss."""
     generator = np.random.default_rng(0)
 
     def memory(sizes: list[int]) -> np.ndarray:
@@ -30,8 +36,12 @@ def floor(workload: Workload) -> Callable[[], None] | None:
         for _ in range(count)
     ]
 
-    def step() -> None:
+    def step() -> float:
         for a, b, c in products:
             np.matmul(a, b, out=c)
+        return 0.0
 
     return step
+
+
+STEPS = {name: build for name, workload in WORKLOADS.items() if workload.products}
