@@ -358,6 +358,11 @@ def _sum(draw: Draw) -> Call:
     return _reduced(draw, draw.array(draw.any_shape()))
 
 
+@case("mean")
+def _mean(draw: Draw) -> Call:
+    return _reduced(draw, draw.array(draw.shape()))
+
+
 @case("prod")
 def _prod(draw: Draw) -> Call:
     """With zeros among the factors half of the time."""

@@ -233,8 +233,7 @@ class Primitive:
                     "Tensors hold floats, ints or bools"
                 )
             return make_node(kind, array)
-        node = object.__new__(kind)
-        Node.__init__(node, array, True, self, args, params)
+        node = make_node(kind, array, True, self, args, params)
         if on_record is not None:
             on_record(node)
         return node

@@ -386,7 +386,7 @@ class Tensor(Node):
 
     def mean(self, axis: Any = None, keepdims: bool = False) -> Tensor:
         """See `minigrad.mean`."""
-        return reduce.mean(self, axis, keepdims)
+        return reduce.mean(self, axis=axis, keepdims=keepdims)
 
     def var(self, axis: Any = None, keepdims: bool = False, ddof: int = 0) -> Tensor:
         """See `minigrad.var`."""

@@ -308,12 +308,6 @@ def _take_along_axis(draw: Draw) -> Call:
 # ---------------------------------------------------------------------------------------------
 
 
-@case("mean")
-def _mean(draw: Draw) -> Call:
-    x = draw.array(draw.shape())
-    return Call((x,), {"axis": draw.axis(x.ndim), "keepdims": draw.boolean()})
-
-
 @case("norm")
 def _norm(draw: Draw) -> Call:
     """Vector norms of every order, along an axis or of a vector; matrix norms likewise."""

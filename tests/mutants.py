@@ -418,6 +418,8 @@ PLANTED = {
     "minigrad/ops/reduce.py": [
         ("wrong axis", "sum", "broadcast_to(_restore(g, x, axis), shape=x.shape)",
          "broadcast_to(g, shape=x.shape)"),
+        ("missing factor", "mean", "_restore(g / _count(x, axis), x, axis)",
+         "_restore(g, x, axis)"),
         ("wrong normaliser", "mean", "keepdims=keepdims) / _count(x, axes)",
          "keepdims=keepdims) / _count(x, None)"),
         ("biased variance", "var", "return n - ddof if n > ddof else 0", "return n"),

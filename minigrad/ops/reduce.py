@@ -42,11 +42,18 @@ def sum(x, *, axis=None, keepdims=False):
 sum.vjps(lambda g, y, x, *, axis, keepdims: broadcast_to(_restore(g, x, axis), shape=x.shape))
 
 
-def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+@primitive
+def mean(x, *, axis=None, keepdims=False):
     """The arithmetic mean over the axes."""
-    x = as_array(x)
     axes = None if axis is None else normalize_axes("mean", axis, x.ndim)
-    return sum(x, axis=axes, keepdims=keepdims) / _count(x, axes)
+    return x.sum(axis=axes, keepdims=keepdims) / _count(x, axes)
+
+
+def _mean_vjp(g, y, x, *, axis, keepdims):
+    return broadcast_to(_restore(g / _count(x, axis), x, axis), shape=x.shape)
+
+
+mean.vjps(_mean_vjp)
 
 
 def _centred(name: str, x: Any, axis: Any) -> Any:
@@ -59,7 +66,7 @@ def _centred(name: str, x: Any, axis: Any) -> Any:
     x = x if x.dtype.kind == "f" else x.astype("float64")
     first = tuple(slice(0, 1) if i in axes else slice(None) for i in range(x.ndim))
     distance = x - x[first]
-    return distance - mean(distance, axes, keepdims=True)
+    return distance - mean(distance, axis=axes, keepdims=True)
 
 
 def _freedom(x: Any, axis: Any, ddof: int) -> int:
