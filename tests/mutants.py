@@ -119,7 +119,8 @@ PLANTED = {
     "minigrad/core.py": [
         ("missing unbroadcast", "sum_to", "if d.shape != arg.array.shape:",
          "if d.ndim != arg.array.ndim:"),
-        ("missing check", "sum_to", " and x.ndim == 2 and x.shape[1:] == shape:", " and x.ndim == 2:"),
+        ("missing check", "sum_to", " and x.ndim == 2 and x.shape[1:] == shape:",
+         " and x.ndim == 2:"),
         ("wrong axis", "sum_to", "if n == 1 and x.shape[lead + i] != 1]",
          "if n == 1 and x.shape[i] != 1]"),
         ("wrong axis", "sum_to", "repeated = [lead + i for i, n", "repeated = [i for i, n"),
