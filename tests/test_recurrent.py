@@ -139,6 +139,21 @@ def test_a_layer_is_its_cell_repeated(kind):
         np.testing.assert_allclose(ours.array[0], theirs.array, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_other_direction_reads_from_the_end(kind):
+    name = kind.split()[0]
+    both = getattr(nn, name)(3, 4, bidirectional=True, **KINDS[kind])
+    one = getattr(nn, name)(3, 4, **KINDS[kind])
+    weights = both.state_dict()
+    one.load_state_dict({k: weights[k + "_reverse"] for k in one.state_dict()})
+    x = mg.randn(5, 2, 3)
+    outputs, last = both(x)
+    expected, final = one(x[::-1])
+    np.testing.assert_allclose(outputs[..., 4:].array, expected[::-1].array, rtol=1e-5, atol=1e-6)
+    for ours, theirs in zip(flat([last]), flat([final]), strict=True):
+        np.testing.assert_allclose(ours[1].array, theirs[0].array, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
 def test_gradients_of_both_orders(kind):
     layer = getattr(nn, kind)(2, 2, bidirectional=True).to("float64")
