@@ -823,7 +823,8 @@ PLANTED = {
         ("swapped arguments", "RMSprop", "v *= alpha\n            v += (1.0 - alpha) *",
          "v *= 1.0 - alpha\n            v += alpha *"),
         ("off by one", "Adagrad", "(1.0 + (t - 1) * lr_decay)", "(1.0 + t * lr_decay)"),
-        ("off by one", "blocks", "range(0, len(x), rows)", "range(0, len(x) - 1, rows)"),
+        ("off by one", "blocks", "range(part.start, part.stop, rows)",
+         "range(part.start, part.stop - 1, rows)"),
     ],
 }  # fmt: skip
 

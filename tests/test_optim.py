@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 import minigrad.nn.functional as F
-from minigrad import nn, optim
+from minigrad import nn, optim, threads
 from minigrad.backend import Backend
 from minigrad.optim import lr_scheduler
 from minigrad.optim.lr_scheduler import (
@@ -232,13 +232,17 @@ def test_second_step_keeps_the_arrays_of_the_state(name, options):
 
 
 @cases
-def test_blocks_change_nothing(name, options, monkeypatch):
+def test_blocks_and_threads_change_nothing(name, options, monkeypatch):
     whole, cut = parameters(), parameters()
     optimizers = [getattr(optim, name)(params, **options) for params in (whole, cut)]
     train(optimizers[0], whole, 3)
     monkeypatch.setattr(Backend, "working_set", 100)
-    lengths = [[len(x) for (x,) in optimizers[1]._blocks(np.zeros((n, 5)))] for n in (1, 3, 4)]
-    assert lengths == [[1], [1, 1, 1], [1, 1, 1, 1]]
+    monkeypatch.setattr(Backend, "worth_sharing", 0)
+    monkeypatch.setattr(threads, "workers", lambda: 2)
+    lengths = []
+    for n in (1, 3, 4):
+        optimizers[1]._in_blocks(lambda x: lengths.append(len(x)), np.zeros((n, 5)))
+    assert lengths == [1] * 8
     train(optimizers[1], cut, 3)
     assert_same(snapshot(cut), snapshot(whole))
 

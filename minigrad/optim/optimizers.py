@@ -12,7 +12,7 @@ times.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -175,15 +175,25 @@ class Optimizer:
             array = state[name] = move(array, backend_of(x)).astype(x.dtype)
         return array
 
-    def _blocks(self, *arrays: Array) -> Iterable[Sequence[Array]]:
-        """Arrays of one shape, cut alike along the first axis so that a block of all of them, with
-        two intermediate results, stays in the cache."""
+    def _in_blocks(self, rule: Callable[..., None], *arrays: Array) -> None:
+        """Call ``rule(*blocks)`` for arrays of one shape, cut alike along the first axis so that a
+        block of all of them, with two intermediate results, stays in the cache."""
         x = arrays[0]
-        parts = x.nbytes * (len(arrays) + 2) // backend_of(x).working_set + 1
+        backend = backend_of(x)
+        parts = x.nbytes * (len(arrays) + 2) // backend.working_set + 1
         if parts == 1 or x.ndim == 0:
-            return [arrays]
+            rule(*arrays)
+            return
         rows = -(-len(x) // parts)
-        return ([a[i : i + rows] for a in arrays] for i in range(0, len(x), rows))
+
+        def work(part: slice) -> None:
+            for i in range(part.start, part.stop, rows):
+                block = slice(i, min(i + rows, part.stop))
+                rule(*[array[block] for array in arrays])
+
+        # Not before two million elements: by then the threads of the BLAS, which have just made the
+        # gradients, have stopped spinning.
+        backend.share(len(x), 8 * x.size, work)
 
     def _decayed(self, x: Array, g: Array, lr: float, weight_decay: float) -> Array:
         """g + weight_decay · x, the gradient with that of the penalty weight_decay · ‖x‖² / 2."""
@@ -318,8 +328,8 @@ class SGD(Optimizer):
     def update(self, x, g, state, *, lr, momentum, dampening, weight_decay, nesterov) -> None:
         first = "momentum_buffer" not in state
         b = x if momentum == 0.0 else self._held(state, "momentum_buffer", x)
-        blocks = self._blocks(x, g, b)
-        for x, g, b in blocks:
+
+        def rule(x, g, b):
             g = self._decayed(x, g, lr, weight_decay)
             if momentum != 0.0:
                 if first:
@@ -329,6 +339,8 @@ class SGD(Optimizer):
                     b += (1.0 - dampening) * g
                 g = g + momentum * b if nesterov else b
             x -= lr * g
+
+        self._in_blocks(rule, x, g, b)
 
 
 class Adam(Optimizer):
@@ -371,13 +383,15 @@ class Adam(Optimizer):
         rate = lr * root / (1.0 - beta1**t)
         m = self._held(state, "exp_avg", x)
         v = self._held(state, "exp_avg_sq", x)
-        blocks = self._blocks(x, g, m, v)
-        for x, g, m, v in blocks:
+
+        def rule(x, g, m, v):
             g = self._decayed(x, g, lr, weight_decay)
             m += (1.0 - beta1) * (g - m)
             v *= beta2
             v += (1.0 - beta2) * (g * g)
             x -= rate * (m / (sqrt(v) + eps * root))
+
+        self._in_blocks(rule, x, g, m, v)
 
 
 class AdamW(Adam):
@@ -454,8 +468,8 @@ class RMSprop(Optimizer):
         v = self._held(state, "square_avg", x)
         mean = self._held(state, "grad_avg", x) if centered else v
         b = v if momentum == 0.0 else self._held(state, "momentum_buffer", x)
-        blocks = self._blocks(x, g, v, mean, b)
-        for x, g, v, mean, b in blocks:
+
+        def rule(x, g, v, mean, b):
             g = self._decayed(x, g, lr, weight_decay)
             v *= alpha
             v += (1.0 - alpha) * (g * g)
@@ -469,6 +483,8 @@ class RMSprop(Optimizer):
                 b += direction
                 direction = b
             x -= lr * direction
+
+        self._in_blocks(rule, x, g, v, mean, b)
 
 
 class Adagrad(Optimizer):
@@ -516,8 +532,10 @@ class Adagrad(Optimizer):
         t = state["step"] = state.get("step", 0) + 1
         rate = lr / (1.0 + (t - 1) * lr_decay)
         total = self._held(state, "sum", x, start=initial_accumulator_value)
-        blocks = self._blocks(x, g, total)
-        for x, g, total in blocks:
+
+        def rule(x, g, total):
             g = self._decayed(x, g, lr, weight_decay)
             total += g * g
             x -= rate * (g / (sqrt(total) + eps))
+
+        self._in_blocks(rule, x, g, total)
