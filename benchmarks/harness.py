@@ -19,6 +19,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -129,20 +130,22 @@ class Local:
         self.thread_pools = thread_pools()
         self.steps: Mapping[str, Callable[..., Step]] = module.STEPS
         self.workloads = list(self.steps)
-        self._step: Step | None = None
+        self._make: Callable[[], Step] | None = None
 
     def build(self, workload: Workload) -> list[float]:
-        self._step = None  # the memory of the workload before is free now
+        self._make = None  # the memory of the workload before is free now
         grow_the_heap()
-        self._step = self.steps[workload.name](workload, workload.arrays())
-        return first_losses(self._step)
+        self._make = partial(self.steps[workload.name], workload, workload.arrays())
+        return first_losses(self._make())
 
     def turn(self) -> float:
-        assert self._step is not None
-        return turn(self._step)
+        # From the same weights each time: after a thousand steps on one batch a network has learned
+        # it, gradients are denormal numbers, and arithmetic with those is many times slower.
+        assert self._make is not None
+        return turn(self._make())
 
     def close(self) -> None:
-        self._step = None
+        self._make = None
 
 
 class Remote:

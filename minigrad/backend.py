@@ -31,7 +31,7 @@ class BackendError(RuntimeError):
 class Backend:
     """An array library: its modules, its array type, and its seeded random generator."""
 
-    working_set = 1 << 20  # bytes that work in blocks keeps to: about what a core's cache holds
+    working_set = 1 << 21  # bytes that work in blocks keeps to: about what a core's cache holds
     worth_sharing = 1 << 24  # multiplications below which a second thread costs more than it brings
 
     # Multiplications up to which OpenBLAS takes the operands of a product as they lie, instead of
@@ -284,12 +284,20 @@ def xp(*arrays: Array) -> Any:
     return backend_of(arrays[0]).module
 
 
-def blocks(array: Array, several: int = 2) -> list[slice]:
-    """Slices of the first axis of which the cache holds `several` while passes go over them."""
-    rows = array.shape[0]
-    size = several * max(1, array[:1].nbytes)
-    step = max(1, backend_of(array).working_set // size)
-    return [slice(start, start + step) for start in range(0, max(rows, 1), step)]
+def over_blocks(array: Array, work: Callable[[slice], Any], several: int = 2) -> list[Any]:
+    """``[work(block), …]`` for slices of the first axis of which the cache holds `several` while
+    passes go over them; those of a large array are shared among threads."""
+    backend = backend_of(array)
+    step = max(1, backend.working_set // (several * max(1, array[:1].nbytes)))
+
+    def of_part(part: slice) -> list[Any]:
+        starts = range(part.start, max(part.stop, 1), step)
+        return [work(slice(i, min(i + step, part.stop))) for i in starts]
+
+    # An element of a few passes costs as much as forty multiplications of a product. In smaller
+    # arrays the threads of the BLAS, still spinning from the last product, would be in the way.
+    shares = backend.share(array.shape[0], 40 * array.size, of_part)
+    return [result for results in shares for result in results]
 
 
 def special(array: Array) -> Any:

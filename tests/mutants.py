@@ -115,6 +115,8 @@ PLANTED = {
     "minigrad/backend.py": [
         ("off by one", "outside", "high >= count:", "high > count:"),
         ("missing check", "outside", "if low < 0 or high", "if high"),
+        ("off by one", "over_blocks", "range(part.start, max(part.stop, 1), step)",
+         "range(part.start, max(part.stop - 1, 1), step)"),
     ],
     "minigrad/core.py": [
         ("missing unbroadcast", "sum_to", "if d.shape != arg.array.shape:",
@@ -334,8 +336,8 @@ PLANTED = {
          "s = (_totals(axes, sample) * 0.0)"),
         ("missing term", "moments", "(s + shift).astype", "s.astype"),
         ("missing term", "moments", "square - shift * shift", "square"),
-        ("biased variance", "moments", "parts) / _count(x, axes) for", "parts) / (_count(x, axes) "
-         "- 1) for"),
+        ("biased variance", "moments", "list(parts)) / _count(x, axes) for",
+         "list(parts)) / (_count(x, axes) - 1) for"),
         ("missing term", "standardize", "            z += b\n", "            pass\n"),
         ("missing factor", "standardize", "x, w, b)), scale * w", "x, w, b)), scale"),
         ("missing term", "standardize", "axis=axis, keepdims=True) - z * along)",
@@ -823,8 +825,6 @@ PLANTED = {
         ("swapped arguments", "RMSprop", "v *= alpha\n            v += (1.0 - alpha) *",
          "v *= 1.0 - alpha\n            v += alpha *"),
         ("off by one", "Adagrad", "(1.0 + (t - 1) * lr_decay)", "(1.0 + t * lr_decay)"),
-        ("off by one", "blocks", "range(part.start, part.stop, rows)",
-         "range(part.start, part.stop - 1, rows)"),
     ],
 }  # fmt: skip
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from minigrad.backend import Array, blocks, xp
+from minigrad.backend import Array, over_blocks, xp
 from minigrad.core import primitive
 from minigrad.ops.elementwise import exp
 from minigrad.ops.reduce import mean, sum, var
@@ -68,12 +68,13 @@ def moments(x: Array, axis: tuple[int, ...]) -> tuple[Array, Array]:
     axes = normalize_axes("moments", axis, x.ndim)
     sample = x[::8] if 0 in axes else x
     s = (_totals(axes, sample) / _count(sample, axes)).astype(x.dtype)
-    first, second = [], []
-    for block in blocks(x, 4):
+
+    def work(block: slice) -> tuple[Array, Array]:
         d = x[block] - _of_block(s, block)
-        first.append(_totals(axes, d))
-        second.append(_totals(axes, d, d))
-    shift, square = (_of_blocks(axes, parts) / _count(x, axes) for parts in (first, second))
+        return _totals(axes, d), _totals(axes, d, d)
+
+    totals = zip(*over_blocks(x, work, 4), strict=True)
+    shift, square = (_of_blocks(axes, list(parts)) / _count(x, axes) for parts in totals)
     variance = xp(x).maximum(square - shift * shift, 0.0)
     return (s + shift).astype(x.dtype), variance.astype(x.dtype)
 
@@ -100,11 +101,14 @@ def standardize(x, w=None, b=None, *, axis, eps, statistics=None, keep=None):
         y, factor = module.empty_like(x), scale
     else:
         y, factor = module.empty_like(x, dtype=module.result_type(x, w, b)), scale * w
-    for block in blocks(x, 4):
+
+    def work(block: slice) -> None:
         z = module.subtract(x[block], _of_block(middle, block), out=y[block])
         z *= _of_block(factor, block)
         if b is not None:
             z += b
+
+    over_blocks(x, work, 4)
     return y
 
 
@@ -122,19 +126,22 @@ def _standardize_vjp_in_blocks(wanted, g, y, x, w, axis, middle, scale):
     """The same on arrays; z is y, or else worked out again block by block."""
     axes = normalize_axes("standardize", axis, x.ndim)
     module = xp(x)
-    pieces = blocks(x, 4)
-    of_b = _totals(axes, g).astype(g.dtype)
+    of_b = _of_blocks(axes, over_blocks(g, lambda i: _totals(axes, g[i]))).astype(g.dtype)
     if w is None:
-        of_w = _totals(axes, g, y).astype(g.dtype)
+        products = over_blocks(x, lambda i: _totals(axes, g[i], y[i]), 4)
+        of_w = _of_blocks(axes, products).astype(g.dtype)
     else:
-        products = [_totals(axes, g[i], x[i] - _of_block(middle, i)) for i in pieces]
+        products = over_blocks(
+            x, lambda i: _totals(axes, g[i], x[i] - _of_block(middle, i)), 4
+        )
         of_w = (_of_blocks(axes, products) * scale).astype(g.dtype)
     if not wanted[0]:
         return [None, of_w, of_b]
     along, level = of_w / _count(x, axes), of_b / _count(x, axes)
     factor = scale if w is None else scale * w
     d = module.empty_like(x)
-    for i in pieces:
+
+    def work(i: slice) -> None:
         if w is None:
             part = module.multiply(y[i], _of_block(along, i), out=d[i])
         else:
@@ -143,6 +150,8 @@ def _standardize_vjp_in_blocks(wanted, g, y, x, w, axis, middle, scale):
         module.subtract(g[i], part, out=part)
         part -= _of_block(level, i)
         part *= _of_block(factor, i)
+
+    over_blocks(x, work, 4)
     return [d, of_w, of_b]
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.backend import Array, blocks, xp
+from minigrad.backend import Array, over_blocks, xp
 from minigrad.core import primitive
 from minigrad.ops.conv import inside, output_size, padded, tap_windows
 from minigrad.ops.linalg import matmul
@@ -115,7 +115,8 @@ def winning_taps(x, y, *, kernel, stride, dilation, padding):
     x = padded(x, padding, _lowest(x.dtype))
     windows = [window for _, window in tap_windows(kernel, stride, dilation, y.shape[2:])]
     winners = module.zeros_like(y, dtype="uint8" if len(windows) <= 256 else "int32")
-    for block in blocks(x):
+
+    def work(block: slice) -> None:
         count, limit = winners[block], y[block]
         if y.dtype.kind == "f":
             limit = module.fmin(limit, math.inf)
@@ -123,6 +124,8 @@ def winning_taps(x, y, *, kernel, stride, dilation, padding):
         for window in windows[:-1]:
             lost &= x[block][window] < limit
             count += lost
+
+    over_blocks(x, work)
     return winners
 
 
@@ -142,13 +145,16 @@ def put_taps(g, taps, *, size, kernel, stride, dilation, padding):
     module = xp(g)
     x, tiled = _room(taps, g.dtype, size, kernel, stride, dilation, padding)
     windows = [window for _, window in tap_windows(kernel, stride, dilation, taps.shape[2:])]
-    for block in blocks(x):
+
+    def work(block: slice) -> None:
         for number, window in enumerate(windows):
             passed = taps[block] == number
             if tiled:
                 module.multiply(g[block], passed, out=x[block][window])
             else:
                 x[block][window] += g[block] * passed
+
+    over_blocks(x, work)
     return x[inside(size, padding)]
 
 

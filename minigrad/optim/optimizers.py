@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.backend import Array, backend_of, is_array, move, to_host, xp
+from minigrad.backend import Array, backend_of, is_array, move, over_blocks, to_host, xp
 from minigrad.core import Node
 from minigrad.tensor import Tensor
 
@@ -178,22 +178,11 @@ class Optimizer:
     def _in_blocks(self, rule: Callable[..., None], *arrays: Array) -> None:
         """Call ``rule(*blocks)`` for arrays of one shape, cut alike along the first axis so that a
         block of all of them, with two intermediate results, stays in the cache."""
-        x = arrays[0]
-        backend = backend_of(x)
-        parts = x.nbytes * (len(arrays) + 2) // backend.working_set + 1
-        if parts == 1 or x.ndim == 0:
+        if arrays[0].ndim == 0:
             rule(*arrays)
-            return
-        rows = -(-len(x) // parts)
-
-        def work(part: slice) -> None:
-            for i in range(part.start, part.stop, rows):
-                block = slice(i, min(i + rows, part.stop))
-                rule(*[array[block] for array in arrays])
-
-        # Not before two million elements: by then the threads of the BLAS, which have just made the
-        # gradients, have stopped spinning.
-        backend.share(len(x), 8 * x.size, work)
+        else:
+            several = len(arrays) + 2
+            over_blocks(arrays[0], lambda i: rule(*[array[i] for array in arrays]), several)
 
     def _decayed(self, x: Array, g: Array, lr: float, weight_decay: float) -> Array:
         """g + weight_decay · x, the gradient with that of the penalty weight_decay · ‖x‖² / 2."""
