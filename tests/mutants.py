@@ -264,7 +264,7 @@ PLANTED = {
          "apart = every // stride"),
         ("wrong geometry", "_phase", "(taps[-1] * dilation - phase) // stride - q",
          "(taps[-1] * dilation) // stride - q"),
-        ("missing term", "conv_weight", "            w += columns", "            w = columns"),
+        ("missing term", "conv_weight", "w += (columns @ block", "w = 0.0 * w + (columns @ block"),
         ("missing term", "conv_weight", "functools.reduce(operator.add, sums)", "sums[0]"),
         ("missing transpose", "conv_weight", "module.moveaxis(w, (-1, -2), (1, 2))",
          "module.moveaxis(w, (-2, -1), (1, 2))"),

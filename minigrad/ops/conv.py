@@ -297,11 +297,18 @@ def conv_weight(x, g, *, kernel, stride, padding, dilation, groups):
     module = xp(x)
     shape = (groups, math.prod(kernel) * c, f)
     rows = module.moveaxis(g, 1, -1)
+    small = math.prod(g.shape[1:]) * math.prod(kernel) * c <= backend_of(x).small_product
 
     def work(part: slice) -> Array:
         w = module.zeros(shape, dtype=module.result_type(x, g))
         for images, columns in _columns(x[part], groups, kernel, stride, dilation, padding):
-            w += columns.swapaxes(1, 2) @ rows[part][images].reshape(-1, groups, f).swapaxes(0, 1)
+            block = rows[part][images]
+            if groups > 1:
+                w += columns.swapaxes(1, 2) @ block.reshape(-1, groups, f).swapaxes(0, 1)
+            else:
+                pieces = len(block) if small else 1
+                columns = columns.reshape(pieces, -1, shape[1]).swapaxes(1, 2)
+                w += (columns @ block.reshape(pieces, -1, f)).sum(axis=0)
         return w
 
     sums = backend_of(x).share(n, math.prod(g.shape) * math.prod(kernel) * c, work)
