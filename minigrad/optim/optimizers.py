@@ -178,11 +178,11 @@ class Optimizer:
     def _in_blocks(self, rule: Callable[..., None], *arrays: Array) -> None:
         """Call ``rule(*blocks)`` for arrays of one shape, cut alike along the first axis so that a
         block of all of them, with two intermediate results, stays in the cache."""
-        if arrays[0].ndim == 0:
+        x, several = arrays[0], len(arrays) + 2
+        if x.ndim == 0 or several * x.nbytes <= backend_of(x).working_set:
             rule(*arrays)
         else:
-            several = len(arrays) + 2
-            over_blocks(arrays[0], lambda i: rule(*[array[i] for array in arrays]), several)
+            over_blocks(x, lambda block: rule(*[array[block] for array in arrays]), several)
 
     def _decayed(self, x: Array, g: Array, lr: float, weight_decay: float) -> Array:
         """g + weight_decay · x, the gradient with that of the penalty weight_decay · ‖x‖² / 2."""
