@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
+import minigrad  # noqa: F401  # isort: skip, before NumPy: see minigrad/tuning.py
 import numpy as np
 from tqdm import tqdm
 
