@@ -135,6 +135,33 @@ def test_blocks_threads_and_small_products_do_not_show(problem, workers, small_p
 
 
 @given(problems())
+def test_scattering_is_the_transpose_of_the_convolution(problem):
+    g, x, w, v, geometry = problem
+    static = {key: geometry[key] for key in ("stride", "padding", "dilation")}
+    b = np.arange(1.0, x.shape[1] + 1.0)
+    scattered = np.empty((g.batch, *g.size, x.shape[1]))
+    ops._scatter(v, w, b, scattered, g.groups, size=g.size, **static)
+    by_x = (np.moveaxis(scattered - b, -1, 1) * x).sum()
+    phi = (ops.conv(x, w, **geometry) * v).sum()
+    np.testing.assert_allclose(by_x, phi, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize(("channels", "out", "scatters"), [(3, 1, True), (1, 9, True),
+                                                          (32, 9, False)])  # fmt: skip
+def test_which_way_a_transposed_convolution_goes(channels, out, scatters, monkeypatch):
+    calls = []
+    scatter = ops._scatter
+    monkeypatch.setattr(ops, "_scatter", lambda *a, **p: calls.append(a) or scatter(*a, **p))
+    rng = np.random.default_rng(0)
+    w, v = rng.standard_normal((64, channels, 5, 5)), rng.standard_normal((2, 64, out, out))
+    x = rng.standard_normal((2, channels, out + 4, out + 4))
+    geometry = {"stride": (1, 1), "padding": ((0, 0),) * 2, "dilation": (1, 1), "groups": 1}
+    y = ops.conv_transpose(v, w, size=x.shape[2:], **geometry)
+    assert bool(calls) == scatters
+    np.testing.assert_allclose((y * x).sum(), (ops.conv(x, w, **geometry) * v).sum(), rtol=1e-10)
+
+
+@given(problems())
 def test_a_bias_is_added_everywhere(problem):
     g, x, w, v, geometry = problem
     size = (..., *(None,) * len(g.size))

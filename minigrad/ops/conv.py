@@ -188,12 +188,17 @@ def _columns(x: Array, groups, kernel, stride, dilation, padding) -> Iterator[tu
 # ---------------------------------------------------------------------------------------------
 
 
+def _small(x: Array, places: int, size: int) -> bool:
+    """Whether the products with matrices of that size are faster image by image."""
+    return places >= 32 and places * size <= backend_of(x).small_product
+
+
 def _correlate(x: Array, w: Array, b: Any, y: Array, kernel, stride, dilation, padding) -> None:
     """Columns of x times w (groups, taps · c, f), plus b, into y (n, *out, groups · f), where c and
     f are the channels of one group."""
     groups, k, f = w.shape
     module = xp(x)
-    small = math.prod(y.shape[1:-1]) * w.size <= backend_of(x).small_product
+    small = _small(x, math.prod(y.shape[1:-1]), w.size)
     for images, columns in _columns(x, groups, kernel, stride, dilation, padding):
         rows = y[images]
         if groups > 1:
@@ -251,6 +256,23 @@ def _phase(phase: int, n: int, out: int, kernel: int, stride: int, dilation: int
     return slice(positions[0], n, stride), in_reverse, len(taps), apart, (ahead, behind)
 
 
+def _scatter(g: Array, w: Array, b: Any, x: Array, groups: int, **geometry: Any) -> None:
+    """`conv_transpose` into x (n, *size, groups · c) by the columns of a few images at a time."""
+    n, f, *out = g.shape
+    c, *kernel = w.shape[1:]
+    module = xp(g)
+    matrices = w.reshape(groups, f // groups, -1).swapaxes(1, 2)
+    rows = g.reshape(n, groups, f // groups, math.prod(out))
+    image = groups * matrices.shape[1] * rows.shape[3] * g.dtype.itemsize
+    step = max(1, min(n, backend_of(g).working_set // max(1, image)))
+    for start in range(0, n, step):
+        images = slice(start, start + step)
+        columns = module.matmul(matrices, rows[images]).reshape(-1, groups * c, *kernel, *out)
+        x[images] = module.moveaxis(fold(columns, **geometry), 1, -1)
+        if b is not None:
+            x[images] += b
+
+
 @primitive
 def conv_transpose(g, w, b=None, *, size, stride, padding, dilation, groups):
     """x[n, c, o·stride + k·dilation − padding] += Σ_f w[f,c,k] · g[n,f,o], of spatial `size`, plus
@@ -258,8 +280,10 @@ def conv_transpose(g, w, b=None, *, size, stride, padding, dilation, groups):
 
     With stride > 1 several sizes lead to the same output positions, hence the explicit `size`.
 
-    Nothing is scattered: seen from x this is a correlation too, of g with the taps that lie a whole
-    number of strides away. Positions that see the same taps are computed together.
+    Seen from g every position makes a column, and columns are added up in x (`fold`). Seen from x
+    it is a correlation too, of g with the taps that lie a whole number of strides away; positions
+    that see the same taps are computed together. The second way copies where the first one adds,
+    and is mostly faster; with few channels in x, or few positions of g, the first is.
     """
     n, f, *out = g.shape
     c, *kernel = w.shape[1:]
@@ -267,6 +291,17 @@ def conv_transpose(g, w, b=None, *, size, stride, padding, dilation, groups):
         raise ValueError(f"size {tuple(size)} does not lead to output positions {tuple(out)}")
     module = xp(g)
     x = _room(g, w, b, size, groups * c)
+    # In multiplications: an element costs ten of them to copy, and eighty to add to its place.
+    scattered = math.prod(out) * (f // groups + 80) * c
+    gathered = math.prod(size) // math.prod(stride) * (c + 10) * (f // groups)
+    if scattered < gathered:
+        geometry = {"size": size, "stride": stride, "padding": padding, "dilation": dilation}
+        backend_of(g).share(
+            n,
+            math.prod(g.shape) * math.prod(kernel) * c,
+            lambda part: _scatter(g[part], w, b, x[part], groups, **geometry),
+        )
+        return module.moveaxis(x, -1, 1)
     befores = [before for before, _ in padding]
     phases = [
         list(map(_phase, phase, size, out, kernel, stride, dilation, befores))
@@ -297,7 +332,7 @@ def conv_weight(x, g, *, kernel, stride, padding, dilation, groups):
     module = xp(x)
     shape = (groups, math.prod(kernel) * c, f)
     rows = module.moveaxis(g, 1, -1)
-    small = math.prod(g.shape[1:]) * math.prod(kernel) * c <= backend_of(x).small_product
+    small = _small(x, math.prod(g.shape[2:]), math.prod(shape))
 
     def work(part: slice) -> Array:
         w = module.zeros(shape, dtype=module.result_type(x, g))
