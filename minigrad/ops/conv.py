@@ -141,6 +141,13 @@ def _overlap(n: int, before: int, after: int) -> tuple[slice, slice]:
     return slice(start, stop), slice(landing, landing + stop - start)
 
 
+def _blocks(x: Array, column_length: int) -> list[slice]:
+    """Slices of the batch of x for which columns, so many elements an image, are built together."""
+    n = x.shape[0]
+    step = max(1, backend_of(x).working_set // max(1, column_length * x.dtype.itemsize))
+    return [slice(start, min(start + step, n)) for start in range(0, n, step)]
+
+
 def _columns(x: Array, groups, kernel, stride, dilation, padding) -> Iterator[tuple[slice, Array]]:
     """im2col, a few images of x (n, c, *size) at a time.
 
@@ -153,9 +160,8 @@ def _columns(x: Array, groups, kernel, stride, dilation, padding) -> Iterator[tu
     taps, places = math.prod(kernel), math.prod(out)
     module = xp(x)
     x = module.moveaxis(x, 1, -1).reshape(n, *size, groups, c)
-    fitting = backend_of(x).working_set // max(1, groups * places * taps * c * x.dtype.itemsize)
-    most = max(1, min(n, fitting))
-    blocks = [slice(i, min(i + most, n)) for i in range(0, n, most)]
+    blocks = _blocks(x, groups * places * taps * c)
+    most = blocks[0].stop if blocks else 0
     if taps == 1 and set(stride) == {1} and not any(map(any, padding)):  # x is its own columns
         for images in blocks:
             yield images, x[images].reshape(-1, groups, c).swapaxes(0, 1)
@@ -263,10 +269,7 @@ def _scatter(g: Array, w: Array, b: Any, x: Array, groups: int, **geometry: Any)
     module = xp(g)
     matrices = w.reshape(groups, f // groups, -1).swapaxes(1, 2)
     rows = g.reshape(n, groups, f // groups, math.prod(out))
-    image = groups * matrices.shape[1] * rows.shape[3] * g.dtype.itemsize
-    step = max(1, min(n, backend_of(g).working_set // max(1, image)))
-    for start in range(0, n, step):
-        images = slice(start, start + step)
+    for images in _blocks(g, groups * matrices.shape[1] * rows.shape[3]):
         columns = module.matmul(matrices, rows[images]).reshape(-1, groups * c, *kernel, *out)
         x[images] = module.moveaxis(fold(columns, **geometry), 1, -1)
         if b is not None:
