@@ -199,18 +199,26 @@ def _small(x: Array, places: int, size: int) -> bool:
     return places >= 32 and places * size <= backend_of(x).small_product
 
 
+def _rows(x: Array, places: int, size: int) -> int:
+    """How many places, a divisor of those of an image, make the fastest product with a matrix of
+    that size; 0 for as many as there are."""
+    most = min(places, backend_of(x).small_product // max(1, size))
+    divisors = (rows for rows in range(most, 23, -1) if places % rows == 0)
+    return next(divisors, 0)  # with fewer than 24 rows a product is slow again
+
+
 def _correlate(x: Array, w: Array, b: Any, y: Array, kernel, stride, dilation, padding) -> None:
     """Columns of x times w (groups, taps · c, f), plus b, into y (n, *out, groups · f), where c and
     f are the channels of one group."""
     groups, k, f = w.shape
     module = xp(x)
-    small = _small(x, math.prod(y.shape[1:-1]), w.size)
+    size = _rows(x, math.prod(y.shape[1:-1]), w.size)
     for images, columns in _columns(x, groups, kernel, stride, dilation, padding):
         rows = y[images]
         if groups > 1:
             rows[...] = module.matmul(columns, w).swapaxes(0, 1).reshape(rows.shape)
         else:
-            columns = columns.reshape(len(rows) if small else 1, -1, k)
+            columns = columns.reshape(-1, size or columns.shape[1], k)
             if rows.flags.c_contiguous:
                 module.matmul(columns, w, out=rows.reshape(len(columns), -1, f))
             else:
