@@ -300,6 +300,22 @@ def over_blocks(array: Array, work: Callable[[slice], Any], several: int = 2) ->
     return [result for results in shares for result in results]
 
 
+@contextmanager
+def row_by_row(length: int) -> Iterator[None]:
+    """Operate on rows of `length` and a number for each of them, all in a ``with`` block.
+
+    NumPy copies the numbers into a buffer, each as often as its row is long, wherever the buffer
+    has room for several rows: that takes longer than the operation. Short rows are the exception.
+    """
+    before = np.getbufsize()
+    if length >= 192:
+        np.setbufsize(min(before, length // 16 * 16))  # of this context alone
+    try:
+        yield
+    finally:
+        np.setbufsize(before)
+
+
 def special(array: Array) -> Any:
     """The module of special functions (scipy.special or cupyx.scipy.special) of an array."""
     return backend_of(array).special

@@ -440,6 +440,14 @@ def _standardize(draw: Draw) -> Call:
     return Call((x, draw.array(constant), draw.array(constant)), params)
 
 
+@case("standardize_rows")
+def _standardize_rows(draw: Draw) -> Call:
+    x = draw.array(draw.shape(1, 3, 2, 3), -4, 4, distinct=True)
+    last = x.shape[-draw.integer(1, x.ndim) :]
+    params = {"eps": draw.choice((1e-5, 0.1))}
+    return Call((x, draw.array(last), draw.array(last)), params)
+
+
 # ---------------------------------------------------------------------------------------------
 # Shapes and indices
 # ---------------------------------------------------------------------------------------------

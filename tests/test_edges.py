@@ -509,6 +509,7 @@ def test_no_slope(f, at, dtype, backend):
     "f",
     [
         lambda x: F.layer_norm(x, 1000),
+        lambda x: F.layer_norm(x, 1000, mg.ones_like(x[0]), mg.zeros_like(x[0])),
         lambda x: F.group_norm(x, 2),
         lambda x: F.instance_norm(x[:, None]),
         lambda x: F.batch_norm(x.T, None, None, training=True),

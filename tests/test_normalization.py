@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 import minigrad as mg
 import minigrad.nn.functional as F
 from minigrad import testing
-from minigrad.backend import Backend
-from minigrad.ops.normalize import log_softmax, moments, softmax, standardize
+from minigrad.backend import Backend, row_by_row
+from minigrad.ops.normalize import log_softmax, moments, softmax, standardize, standardize_rows
 
 
 @given(testing.arrays(testing.shapes(min_dims=1)), st.integers(-1, 0))
@@ -86,6 +86,39 @@ def test_standardize_in_blocks_and_memory_orders(axes, last):
     testing.assert_gradients_agree(
         lambda *args: mg.sin(standardize(*args, axis=axes, eps=0.1)), x, w, b
     )
+
+
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("last", [1, 2, 3])
+def test_standardize_rows_in_blocks(last):
+    rng = np.random.default_rng(7)
+    x = rng.standard_normal((5, 3, 2, 4)) * 2.0 + 1.0
+    w, b = rng.standard_normal(x.shape[-last:]), rng.standard_normal(x.shape[-last:])
+    expected = standardize(x, axis=tuple(range(-last, 0)), eps=0.1) * w + b
+    np.testing.assert_allclose(standardize_rows(x, w, b, eps=0.1), expected, rtol=1e-12)
+    testing.assert_gradients_agree(lambda *args: mg.sin(standardize_rows(*args, eps=0.1)), x, w, b)
+
+
+def test_standardize_rows_backward_twice():
+    """What the first pass writes over is worked out afresh."""
+    rng = np.random.default_rng(8)
+    args = [mg.tensor(a, requires_grad=True) for a in rng.standard_normal((3, 4, 4))]
+    args[1:] = [mg.tensor(a.numpy()[0], requires_grad=True) for a in args[1:]]
+    y = mg.sin(standardize_rows(*args, eps=0.1)).sum()
+    y.backward(retain_graph=True)
+    once = [a.grad.numpy().copy() for a in args]
+    y.backward()
+    for a, g in zip(args, once, strict=True):
+        np.testing.assert_allclose(a.grad.numpy(), 2 * g, rtol=1e-12, atol=1e-14)
+
+
+def test_row_by_row_leaves_the_buffer_as_it_was():
+    before = np.getbufsize()
+    with row_by_row(100):
+        assert np.getbufsize() == before
+    with row_by_row(1000):
+        assert np.getbufsize() == 992
+    assert np.getbufsize() == before
 
 
 @pytest.mark.parametrize("axes", [(0,), (1,), (0, 1)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 
-from minigrad.backend import backend_of, xp
+from minigrad.backend import backend_of, row_by_row, xp
 from minigrad.core import module_of, primitive
 from minigrad.ops.activation import log1p_exp, positive_part
 from minigrad.ops.elementwise import sigmoid
@@ -26,7 +26,8 @@ def softmax_cross_entropy(x, labels, *, keep=None):
     if backend_of(x).surely_none(module.abs(highest) > reach):
         shift, e = module.zeros_like(highest), module.exp(x)
     else:
-        shift, e = highest, x - highest[:, None]
+        with row_by_row(x.shape[1]):
+            shift, e = highest, x - highest[:, None]
         module.exp(e, out=e)
     total = e @ module.ones(x.shape[1], dtype=x.dtype)  # the BLAS sums fastest
     if keep is not None:
@@ -41,7 +42,8 @@ def _softmax_cross_entropy_vjp(g, y, x, labels, *, keep):
         one_hot = labels[:, None] == module_of(x).arange(x.shape[1])
         return (softmax(x) - one_hot) * reshape(g, shape=(-1, 1))
     d = keep.pop("exp")  # overwritten; another pass over the same graph works it out afresh
-    d *= (g / keep.pop("total"))[:, None]
+    with row_by_row(x.shape[1]):
+        d *= (g / keep.pop("total"))[:, None]
     d[module_of(x).arange(x.shape[0]), labels] -= g
     return d
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
-from minigrad.backend import Array, over_blocks, xp
+from minigrad.backend import Array, over_blocks, row_by_row, xp
 from minigrad.core import primitive
 from minigrad.ops.elementwise import exp
 from minigrad.ops.reduce import mean, sum, var
@@ -37,25 +38,35 @@ def _count(x: Array, axes: tuple[int, ...]) -> int:
     return math.prod(x.shape[i] for i in axes)
 
 
-def _totals(axes: tuple[int, ...], *factors: Array) -> Array:
-    """Σ of an array, or of the product of two, over the axes, which are kept, in float64.
+def _subscripts(axes: tuple[int, ...], ndim: int, factors: int) -> str:
+    """Of the einsum that sums a product of so many arrays over the axes, except for the first."""
+    letters = "abcdefghijklmnopqrstuvwxyz"[:ndim]
+    kept = "".join(c for i, c in enumerate(letters) if i == 0 or i not in axes)
+    return ",".join([letters] * factors) + "->" + kept
+
+
+def _totals(axes: tuple[int, ...], x: Array, blocks: Iterable[Array]) -> Array:
+    """Sums over the axes, which are kept, in float64, from those einsum found for blocks of x.
 
     einsum takes one pass in any memory order. It sums each entry of the first axis by itself: few
     enough terms for float32.
     """
-    x, module = factors[0], xp(factors[0])
-    letters = "abcdefghijklmnopqrstuvwxyz"[: x.ndim]
-    kept = "".join(c for i, c in enumerate(letters) if i == 0 or i not in axes)
-    rows = module.einsum(",".join([letters] * len(factors)) + "->" + kept, *factors)
-    rows = rows.reshape([1 if i in axes and i > 0 else n for i, n in enumerate(x.shape)])
+    module = xp(x)
+    rows = module.concatenate(list(blocks))
+    kept = [1 if i in axes else x.shape[i] for i in range(1, x.ndim)]
+    rows = rows.reshape(rows.shape[0], *kept)
     wide = module.promote_types(x.dtype, "float64")
     return rows.sum(axis=0, keepdims=True, dtype=wide) if 0 in axes else rows.astype(wide)
 
 
-def _of_blocks(axes: tuple[int, ...], parts: list[Array]) -> Array:
-    """The totals of all blocks together: added where the batch shares them, else in a row."""
-    joined = xp(parts[0]).concatenate(parts)
-    return joined.sum(axis=0, keepdims=True) if 0 in axes else joined
+def _run(x: Array, axes: tuple[int, ...]) -> int:
+    """How many entries lie one after the other in memory and share a statistic over the axes."""
+    length, n = x.itemsize, 1
+    for i in reversed(range(x.ndim)):
+        if i not in axes or x.strides[i] != length:
+            break
+        length, n = length * x.shape[i], n * x.shape[i]
+    return n
 
 
 def moments(x: Array, axis: tuple[int, ...]) -> tuple[Array, Array]:
@@ -66,15 +77,18 @@ def moments(x: Array, axis: tuple[int, ...]) -> tuple[Array, Array]:
     the batch is near enough: it is within √7 standard deviations, which cost three bits at worst.
     """
     axes = normalize_axes("moments", axis, x.ndim)
+    einsum = xp(x).einsum
+    once, twice = (_subscripts(axes, x.ndim, factors) for factors in (1, 2))
     sample = x[::8] if 0 in axes else x
-    s = (_totals(axes, sample) / _count(sample, axes)).astype(x.dtype)
+    s = (_totals(axes, x, [einsum(once, sample)]) / _count(sample, axes)).astype(x.dtype)
 
     def work(block: slice) -> tuple[Array, Array]:
         d = x[block] - _of_block(s, block)
-        return _totals(axes, d), _totals(axes, d, d)
+        return einsum(once, d), einsum(twice, d, d)
 
-    totals = zip(*over_blocks(x, work, 4), strict=True)
-    shift, square = (_of_blocks(axes, list(parts)) / _count(x, axes) for parts in totals)
+    with row_by_row(_run(x, axes)):
+        blocks = over_blocks(x, work)
+    shift, square = (_totals(axes, x, sums) / _count(x, axes) for sums in zip(*blocks, strict=True))
     variance = xp(x).maximum(square - shift * shift, 0.0)
     return (s + shift).astype(x.dtype), variance.astype(x.dtype)
 
@@ -108,13 +122,16 @@ def standardize(x, w=None, b=None, *, axis, eps, statistics=None, keep=None):
         if b is not None:
             z += b
 
-    over_blocks(x, work, 4)
+    with row_by_row(_run(x, normalize_axes("standardize", axis, x.ndim))):
+        over_blocks(x, work)
     return y
 
 
 def _standardize_vjp(wanted, g, y, x, w, b, *, axis, eps, statistics, keep):
     if keep is not None:
-        return _standardize_vjp_in_blocks(wanted, g, y, x, w, axis, **keep)
+        axes = normalize_axes("standardize", axis, x.ndim)
+        with row_by_row(_run(x, axes)):
+            return _standardize_vjp_in_blocks(wanted, g, y, x, w, axes, **keep)
     z = y if w is None else standardize(x, axis=axis, eps=eps)
     scale = (var(x, axis=axis, keepdims=True) + eps) ** -0.5
     along = mean(g * z, axis=axis, keepdims=True)  # the part of g that only rescales
@@ -122,37 +139,106 @@ def _standardize_vjp(wanted, g, y, x, w, b, *, axis, eps, statistics, keep):
     return [d, None, None] if w is None else [d * w, g * z, g]
 
 
-def _standardize_vjp_in_blocks(wanted, g, y, x, w, axis, middle, scale):
+def _standardize_vjp_in_blocks(wanted, g, y, x, w, axes, middle, scale):
     """The same on arrays; z is y, or else worked out again block by block."""
-    axes = normalize_axes("standardize", axis, x.ndim)
     module = xp(x)
-    of_b = _of_blocks(axes, over_blocks(g, lambda i: _totals(axes, g[i]))).astype(g.dtype)
-    if w is None:
-        products = over_blocks(x, lambda i: _totals(axes, g[i], y[i]), 4)
-        of_w = _of_blocks(axes, products).astype(g.dtype)
-    else:
-        products = over_blocks(
-            x, lambda i: _totals(axes, g[i], x[i] - _of_block(middle, i)), 4
-        )
-        of_w = (_of_blocks(axes, products) * scale).astype(g.dtype)
+    once, twice = (_subscripts(axes, x.ndim, factors) for factors in (1, 2))
+
+    def sums(i: slice) -> tuple[Array, Array]:
+        z = y[i] if w is None else x[i] - _of_block(middle, i)
+        return module.einsum(once, g[i]), module.einsum(twice, g[i], z)
+
+    of_b, of_w = (_totals(axes, x, of) for of in zip(*over_blocks(x, sums), strict=True))
+    of_w = of_w if w is None else of_w * scale
+    of_b, of_w = of_b.astype(g.dtype), of_w.astype(g.dtype)
     if not wanted[0]:
         return [None, of_w, of_b]
     along, level = of_w / _count(x, axes), of_b / _count(x, axes)
-    factor = scale if w is None else scale * w
+    slope, factor = (along, scale) if w is None else (along * scale, scale * w)
     d = module.empty_like(x)
 
     def work(i: slice) -> None:
         if w is None:
-            part = module.multiply(y[i], _of_block(along, i), out=d[i])
+            part = module.multiply(y[i], _of_block(slope, i), out=d[i])
         else:
             part = module.subtract(x[i], _of_block(middle, i), out=d[i])
-            part *= _of_block(along * scale, i)
+            part *= _of_block(slope, i)
         module.subtract(g[i], part, out=part)
         part -= _of_block(level, i)
         part *= _of_block(factor, i)
 
-    over_blocks(x, work, 4)
+    over_blocks(x, work)
     return [d, of_w, of_b]
 
 
 standardize.vjp_all(_standardize_vjp)
+
+
+@primitive
+def standardize_rows(x, w, b, *, eps, keep=None):
+    """(x − mean) / √(variance + eps) · w + b over the last axes of x, which are those of w and b.
+
+    What a first mean leaves of x has a mean of its own, the rounding of the first. With both, a
+    large offset costs no digits, and equal entries have the mean that they are.
+    """
+    module = xp(x)
+    rows = x.reshape(math.prod(x.shape[: x.ndim - w.ndim]), w.size)
+    w, b = w.reshape(-1), b.reshape(-1)
+    share = module.ones(w.size, dtype=x.dtype) / w.size  # for means by the BLAS, which sums fastest
+    z, scale = module.empty_like(rows), module.empty_like(rows[:, :1])
+    y = module.empty_like(rows, dtype=module.result_type(x, w, b))
+
+    def work(i: slice) -> None:
+        middle = (rows[i] @ share)[:, None]
+        d = module.subtract(rows[i], middle, out=z[i])
+        middle += (d @ share)[:, None]
+        module.subtract(rows[i], middle, out=d)
+        variance = module.einsum("ij,ij->i", d, d)[:, None] / w.size
+        scale[i] = 1.0 / module.sqrt(variance + eps)
+        d *= scale[i]
+        module.multiply(d, w, out=y[i])
+        y[i] += b
+
+    with row_by_row(w.size):
+        over_blocks(rows, work, 4)
+    if keep is not None:
+        keep["z"], keep["scale"] = z, scale
+    return y.reshape(x.shape)
+
+
+def _standardize_rows_vjp(wanted, g, y, x, w, b, *, eps, keep):
+    if keep:
+        return _standardize_rows_vjp_in_blocks(g, w, keep)
+    axes = tuple(range(-w.ndim, 0))
+    z = standardize(x, axis=axes, eps=eps)
+    scale = (var(x, axis=axes, keepdims=True) + eps) ** -0.5
+    h = g * w
+    along = mean(h * z, axis=axes, keepdims=True)  # the part of h that only rescales
+    return [scale * (h - mean(h, axis=axes, keepdims=True) - z * along), g * z, g]
+
+
+def _standardize_rows_vjp_in_blocks(g, w, keep):
+    """The same on arrays, with sums by the BLAS, written over z: another pass over the same graph
+    works that out afresh."""
+    module, shape = xp(g), g.shape
+    z, scale = keep.pop("z"), keep.pop("scale")
+    g, share = g.reshape(z.shape), w.reshape(-1) / w.size
+
+    def work(i: slice) -> tuple[Array, Array]:
+        ones = module.ones_like(scale[i, 0])
+        part = g[i] * z[i]
+        of_w, of_b = ones @ part, ones @ g[i]
+        z[i] *= (part @ share)[:, None]
+        z[i] += (g[i] @ share)[:, None]
+        module.multiply(g[i], w.reshape(-1), out=part)
+        module.subtract(part, z[i], out=z[i])
+        z[i] *= scale[i]
+        return of_w, of_b
+
+    with row_by_row(w.size):
+        sums = zip(*over_blocks(z, work, 4), strict=True)
+    of_w, of_b = (module.stack(parts).sum(axis=0).reshape(w.shape) for parts in sums)
+    return [z.reshape(shape), of_w, of_b]
+
+
+standardize_rows.vjp_all(_standardize_rows_vjp)

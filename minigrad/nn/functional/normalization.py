@@ -8,7 +8,7 @@ from typing import Any
 from minigrad.backend import Array
 from minigrad.nn.functional.checks import same_dtype
 from minigrad.ops import elementwise, reduce
-from minigrad.ops.normalize import moments, standardize
+from minigrad.ops.normalize import moments, standardize, standardize_rows
 from minigrad.ops.pool import sum_pool
 from minigrad.tensor import Tensor
 
@@ -125,8 +125,9 @@ def layer_norm(
     for label, values in (("weight", weight), ("bias", bias)):
         if values is not None and values.shape != shape:
             raise ValueError(f"layer_norm: {label} wants shape {shape}, got {values.shape}")
-    y = standardize(input, axis=tuple(range(-len(shape), 0)), eps=eps)
-    return _affine(y, weight, bias)
+    if weight is not None and bias is not None:
+        return standardize_rows(input, weight, bias, eps=eps)
+    return _affine(standardize(input, axis=tuple(range(-len(shape), 0)), eps=eps), weight, bias)
 
 
 def group_norm(
