@@ -611,9 +611,9 @@ def _affine(draw: Draw) -> Call:
 
 @case("lstm")
 def _lstm(draw: Draw) -> Call:
-    time, n = draw.integer(1, 3), draw.integer(1, 2)
-    batch = draw.choice(((), (2,), (0,)))
-    shapes = ((time, *batch, 4 * n), (4 * n, n), (*batch, n), (*batch, n))
+    time, features, hidden = draw.integer(1, 3), draw.integer(0, 2), draw.integer(1, 2)
+    n = draw.choice((2, 1, 0))
+    shapes = ((time, features, n), (4 * hidden, features + hidden), (hidden, n), (hidden, n))
     return Call(tuple(draw.array(shape) for shape in shapes))
 
 

@@ -130,7 +130,6 @@ ON_THE_HOST = {
     "minigrad.ops.elementwise": {"errstate"},
     "minigrad.ops.linalg": {"ndim"},
     "minigrad.ops.pool": {"zeros", "eye", "arange", "minimum", "maximum", "add"},
-    "minigrad.ops.recurrent": {"errstate"},
     "minigrad.ops.reduce": {"errstate"},
     "minigrad.ops.shape": {"asarray", "ndim", "broadcast_to"},
 }

@@ -162,6 +162,24 @@ def test_gradients_of_both_orders(kind):
     assert gradgradcheck(lambda x: layer(x)[0], [x])
 
 
+def test_a_hook_on_an_input_runs_once_in_a_recorded_backward_pass():
+    layer = nn.LSTM(2, 2)
+    x = mg.randn(3, 1, 2, requires_grad=True)
+    inside = x * 1.0
+    calls = {"input": 0, "weight": 0}
+
+    def counted(name):
+        def hook(g):
+            calls[name] += 1
+
+        return hook
+
+    inside.register_hook(counted("input"))
+    layer.weight_hh_l0.register_hook(counted("weight"))
+    layer(inside)[0].sum().backward(create_graph=True)
+    assert calls == {"input": 1, "weight": 1}
+
+
 def test_dropout_acts_between_layers_and_in_training_alone():
     layer = nn.GRU(3, 50, num_layers=2, dropout=0.5)
     x = mg.randn(4, 1, 3)

@@ -28,7 +28,7 @@ from minigrad.nn.functional.recurrent import (
 )
 from minigrad.nn.module import Module, Parameter
 from minigrad.ops.recurrent import lstm, unstack
-from minigrad.ops.shape import join, stack, swapaxes
+from minigrad.ops.shape import expand_dims, join, stack, swapaxes
 from minigrad.tensor import Tensor
 
 _rnn_steps: dict[str, Step] = {"tanh": rnn_tanh_step, "relu": rnn_relu_step}
@@ -260,12 +260,24 @@ class LSTM(_GatedRecurrent):
     parts = ("h_0", "c_0")
 
     def _run(self, x: Tensor, state: State, suffix: str) -> tuple[Tensor, State]:
+        if x.ndim == 2:  # without a batch: a batch of one
+            batch = tuple(expand_dims(part, 0) for part in state)
+            outputs, last = self._run(expand_dims(x, 1), batch, suffix)
+            return outputs[:, 0], tuple(part[0] for part in last)
         weight_ih, weight_hh, bias_ih, bias_hh = self._weights(suffix)
-        bias = None if bias_ih is None or bias_hh is None else bias_ih + bias_hh
-        from_input = F.linear(x, weight_ih, bias)
-        step = -1 if suffix.endswith("_reverse") else 1
-        states = lstm(from_input[::step], weight_hh, *state)
-        return states[::step, 0], (states[-1, 0], states[-1, 1])
+        same_dtype("LSTM", input=x, weight_ih=weight_ih)
+        columns = swapaxes(x, 1, 2)
+        weights = [weight_ih, weight_hh]
+        if bias_ih is not None and bias_hh is not None:  # the weight of a feature that is always 1
+            ones = Tensor(module_of(x).ones((len(x), 1, x.shape[1]), dtype=x.dtype))
+            columns = join([columns, ones], axis=1)
+            weights.insert(1, expand_dims(bias_ih + bias_hh, 1))
+        backwards = suffix.endswith("_reverse")
+        h, c = (swapaxes(part, 0, 1) for part in state)
+        states = lstm(columns[::-1] if backwards else columns, join(weights, axis=1), h, c)
+        outputs = swapaxes(states[:, 0], 1, 2)
+        last = (swapaxes(states[-1, 0], 0, 1), swapaxes(states[-1, 1], 0, 1))
+        return outputs[::-1] if backwards else outputs, last
 
 
 class GRU(_GatedRecurrent):

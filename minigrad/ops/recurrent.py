@@ -1,21 +1,18 @@
 """Recurrences over a whole sequence, each one primitive.
 
 One step of a network is little work on small arrays. Recorded step by step it would cost a hundred
-nodes; here the forward pass writes into the arrays of the result, and the gradient of the weights,
-a sum over time, is a single product.
+nodes; here both passes write into arrays that are there already.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from minigrad.backend import Array, xp
-from minigrad.core import module_of, primitive
+from minigrad.backend import xp
+from minigrad.core import broadcast_to, grad, primitive
 from minigrad.ops.elementwise import sigmoid, tanh
 from minigrad.ops.linalg import matmul
-from minigrad.ops.shape import join, reshape, split, squeeze, stack, swapaxes
+from minigrad.ops.shape import join, split, squeeze, stack
 
 
 def unstack(x: Any) -> list:
@@ -30,83 +27,106 @@ def unstack(x: Any) -> list:
     return unstack(x[:middle]) + unstack(x[middle:])
 
 
-def _sigmoid_in_place(a: Array) -> None:
-    module = xp(a)
-    a *= -1.0
-    module.exp(a, out=a)
-    a += 1.0
-    module.reciprocal(a, out=a)
-
-
 @primitive
 def lstm(x, w, h, c, *, keep=None):
     """The states of a long short-term memory: y[t] = (h_t, c_t), from x[t] and (h, c) before it.
 
-    With the gates a = x[t] + h_{t−1} wᵀ in the order i, f, g, o (`F.lstm_cell`)::
+    With the gates a = w [x[t]; h_{t−1}], one below the other in the order i, f, g, o::
 
         c_t = σ(a_f) · c_{t−1} + σ(a_i) · tanh(a_g)
         h_t = σ(a_o) · tanh(c_t)
 
-    Shapes: x (time, …, 4·hidden), w (4·hidden, hidden), h and c (…, hidden),
-    y (time, 2, …, hidden).
+    Shapes: x (time, features, n), w (4·hidden, features + hidden), h and c (hidden, n),
+    y (time, 2, hidden, n). The sequences of a batch are columns: each gate of a step is then one
+    piece of memory.
     """
     module = xp(x)
+    (time, features, n), hidden = x.shape, len(h)
     dtype = module.result_type(x, w, h, c)
-    y = module.empty((x.shape[0], 2, *h.shape), dtype=dtype)
-    gates = module.empty(x.shape, dtype=dtype)
+    rows = module.empty((time + 1, features + 2 * hidden, n), dtype=dtype)  # x[t], h_{t−1}, c_{t−1}
+    rows[:-1, :features] = x
+    rows[0, features:-hidden] = h
+    rows[0, -hidden:] = c
+    y = rows[1:, features:].reshape(time, 2, hidden, n)  # a view: step t writes what t + 1 reads
+    gates = module.empty((time, 4, hidden, n), dtype=dtype)
     if keep is not None:
-        keep["gates"] = gates
-    with np.errstate(over="ignore"):  # σ of a large negative number is 1 / ∞ = 0
-        for a, now, (h_now, c_now) in zip(gates, x, y, strict=True):
-            module.matmul(h, w.T, out=a)
-            a += now
-            i, f, g, o = split(a, 4, axis=-1)
-            squashed = module.tanh(g)
-            _sigmoid_in_place(a)  # of all, g too, since one contiguous pass is the fastest
-            g[...] = squashed
-            module.multiply(f, c, out=c_now)
-            c_now += i * g
-            module.tanh(c_now, out=h_now)
-            h_now *= o
-            h, c = h_now, c_now
+        keep["rows"], keep["gates"] = rows, gates
+    # σ(a) = (1 + tanh(a / 2)) / 2 takes one function for all gates, which cannot overflow.
+    w = w.copy()
+    w[: 2 * hidden] *= 0.5
+    w[3 * hidden :] *= 0.5
+    for t in range(time):
+        module.matmul(w, rows[t, :-hidden], out=gates[t].reshape(4 * hidden, n))
+        module.tanh(gates[t], out=gates[t])
+        i, f, g, o = gates[t]
+        for gate in (i, f, o):
+            gate *= 0.5
+            gate += 0.5
+        h, c = y[t]
+        module.multiply(f, rows[t, -hidden:], out=c)
+        c += i * g
+        module.tanh(c, out=h)
+        h *= o
     return y
 
 
 def _lstm_vjp(wanted, g, y, x, w, h, c, *, keep):
-    # From the last step to the first, dh and dc being the cotangents of the state after a step. The
-    # slopes of the gates are σ' = σ (1 − σ) and tanh' = (1 + tanh) (1 − tanh).
-    n = w.shape[1]
-    is_tanh = module_of(x).arange(4 * n) // n == 2
-    times = [unstack(part) for part in (g[:, 0], g[:, 1], y[:, 0], y[:, 1])]
-    before = [[h, *times[2]], [c, *times[3]]]
-    gates = keep["gates"] if keep else _gates(x, w, before[0])
-    dh = dc = 0.0
-    slopes = []
-    for t in reversed(range(x.shape[0])):
-        a = gates[t]
-        i, f, g_, o = split(a, 4, axis=-1)
-        s = tanh(times[3][t])
-        dh = times[0][t] + dh
-        dc = times[1][t] + dc + dh * o * (1.0 - s * s)
-        d = join([dc * g_, dc * before[1][t], dc * i, dh * s], axis=-1)
-        d = d * ((1.0 - a) * (a + is_tanh))
-        slopes.append(d)
-        dh, dc = matmul(d, w), dc * f
-    d = stack(slopes[::-1])
-    if not wanted[1]:
-        return [d, None, dh, dc]
-    rows = reshape(d, shape=(-1, 4 * n))
-    hidden = reshape(stack(before[0][:-1]), shape=(-1, n))
-    return [d, matmul(swapaxes(rows, 0, 1), hidden), dh, dc]
+    if keep is None:
+        return _lstm_vjp_by_steps(wanted, g, x, w, h, c)
+    # From the last step to the first. dh and dc are the cotangents of the state after a step, d
+    # those of its gates: first without their slopes σ' = σ (1 − σ) and tanh' = 1 − tanh².
+    module = xp(x)
+    (time, features, n), hidden = x.shape, len(h)
+    rows, gates = keep["rows"], keep["gates"]
+    dx = module.empty(x.shape, dtype=y.dtype) if wanted[0] else None
+    dw = module.zeros(w.shape, dtype=y.dtype) if wanted[1] else None
+    back = module.ascontiguousarray((w if wanted[0] else w[:, features:]).T)
+    d_rows = module.zeros((len(back), n), dtype=y.dtype)  # of x[t] where wanted, and of h
+    dh, dc = d_rows[-hidden:], module.zeros(c.shape, dtype=y.dtype)
+    d = module.empty((4, hidden, n), dtype=y.dtype)
+    of_i, of_f, of_g, of_o = d
+    matrix = d.reshape(4 * hidden, n)
+    for t in reversed(range(time)):
+        i, f, g_, o = gates[t]
+        h, c = y[t]
+        dh += g[t, 0]
+        dc += g[t, 1]
+        s = module.tanh(c)
+        module.multiply(dh, h, out=of_o)  # (dh · tanh c) · o
+        s *= h
+        module.subtract(o, s, out=s)  # ∂h/∂c = o (1 − tanh² c) = o − h tanh c
+        s *= dh
+        dc += s
+        module.multiply(dc, i, out=of_g)
+        module.multiply(of_g, g_, out=of_i)  # (dc · g) · i
+        dc *= f
+        module.multiply(dc, rows[t, -hidden:], out=of_f)  # (dc · c before) · f
+        module.multiply(of_i, g_, out=s)
+        of_g -= s
+        for of_gate, gate in ((of_i, i), (of_f, f), (of_o, o)):
+            module.multiply(of_gate, gate, out=s)
+            of_gate -= s
+        module.matmul(back, matrix, out=d_rows)
+        if dx is not None:
+            dx[t] = d_rows[:features]
+        if dw is not None:
+            dw += matrix @ rows[t, :-hidden].T
+    return [dx, dw, dh, dc]
 
 
-def _gates(x, w, before):
-    """The gates of all times, worked out from the states before them."""
-    found = []
-    for now, h in zip(unstack(x), before, strict=False):
-        i, f, g, o = split(now + matmul(h, swapaxes(w, 0, 1)), 4, axis=-1)
-        found.append(join([sigmoid(i), sigmoid(f), tanh(g), sigmoid(o)], axis=-1))
-    return found
+def _lstm_vjp_by_steps(wanted, g, x, w, h, c):
+    """The rule on Tensors: that of the same equations in operations that record themselves."""
+    arguments = [broadcast_to(given, shape=given.shape) for given in (x, w, h, c)]
+    x, w, h, c = arguments
+    states = []
+    for now in unstack(x):
+        i, f, g_, o = split(matmul(w, join([now, h])), 4)
+        c = sigmoid(f) * c + sigmoid(i) * tanh(g_)
+        h = sigmoid(o) * tanh(c)
+        states.append(stack([h, c]))
+    targets = [given for given, wants in zip(arguments, wanted, strict=True) if wants]
+    found = iter(grad(stack(states), targets, g, create_graph=True))
+    return [next(found) if wants else None for wants in wanted]
 
 
 lstm.vjp_all(_lstm_vjp)
