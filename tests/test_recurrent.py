@@ -9,6 +9,7 @@ import minigrad as mg
 import minigrad.nn.functional as F
 from minigrad import nn
 from minigrad.gradcheck import gradcheck, gradgradcheck
+from minigrad.ops.recurrent import lstm
 
 KINDS = {"RNN": {}, "RNN relu": {"nonlinearity": "relu"}, "LSTM": {}, "GRU": {}}
 
@@ -162,22 +163,25 @@ def test_gradients_of_both_orders(kind):
     assert gradgradcheck(lambda x: layer(x)[0], [x])
 
 
-def test_a_hook_on_an_input_runs_once_in_a_recorded_backward_pass():
-    layer = nn.LSTM(2, 2)
-    x = mg.randn(3, 1, 2, requires_grad=True)
-    inside = x * 1.0
-    calls = {"input": 0, "weight": 0}
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_sequence_without_a_batch_is_a_batch_of_one(kind):
+    layer = getattr(nn, kind.split()[0])(3, 4, **KINDS[kind])
+    x = mg.randn(5, 3)
+    outputs, last = layer(x)
+    expected, final = layer(x[:, None])
+    np.testing.assert_allclose(outputs.array, expected[:, 0].array, rtol=1e-5, atol=1e-6)
+    for ours, theirs in zip(flat([last]), flat([final]), strict=True):
+        np.testing.assert_allclose(ours.array, theirs[:, 0].array, rtol=1e-5, atol=1e-6)
 
-    def counted(name):
-        def hook(g):
-            calls[name] += 1
 
-        return hook
-
-    inside.register_hook(counted("input"))
-    layer.weight_hh_l0.register_hook(counted("weight"))
-    layer(inside)[0].sum().backward(create_graph=True)
-    assert calls == {"input": 1, "weight": 1}
+def test_a_hook_runs_once_where_the_backward_pass_is_recorded():
+    """On Tensors the rule has a backward pass of its own inside."""
+    given = [mg.randn(*shape, requires_grad=True) for shape in ((3, 1, 2), (4, 2), (1, 2), (1, 2))]
+    calls = []
+    for i, tensor in enumerate(given):
+        tensor.register_hook(lambda g, i=i: calls.append(i))
+    lstm(*given).sum().backward(create_graph=True)
+    assert sorted(calls) == [0, 1, 2, 3]
 
 
 def test_dropout_acts_between_layers_and_in_training_alone():
