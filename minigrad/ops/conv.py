@@ -373,8 +373,12 @@ def _to_w(x, g, w, geometry):
 
 
 def _to_b(v):
-    rows = reshape(moveaxis(v, 1, -1), shape=(-1, v.shape[1]))
-    return module_of(v).ones(rows.shape[0], dtype=v.dtype) @ rows  # the BLAS sums fastest
+    """The sum over images, then over places: the BLAS sums fastest, and long rows faster still."""
+    n, f, *out = v.shape
+    places, ones = math.prod(out), module_of(v).ones
+    images = reshape(moveaxis(v, 1, -1), shape=(n, places * f))
+    rows = reshape(ones(n, dtype=v.dtype) @ images, shape=(places, f))
+    return ones(places, dtype=v.dtype) @ rows
 
 
 conv.vjps(lambda v, y, x, w, b, **geometry: _to_x(v, w, x, geometry),

@@ -147,12 +147,14 @@ def put_taps(g, taps, *, size, kernel, stride, dilation, padding):
     windows = [window for _, window in tap_windows(kernel, stride, dilation, taps.shape[2:])]
 
     def work(block: slice) -> None:
+        values = module.empty_like(taps[block], dtype=g.dtype)
+        values[...] = g[block]  # in the memory order of the taps, which g may not have
         for number, window in enumerate(windows):
             passed = taps[block] == number
             if tiled:
-                module.multiply(g[block], passed, out=x[block][window])
+                module.multiply(values, passed, out=x[block][window])
             else:
-                x[block][window] += g[block] * passed
+                x[block][window] += values * passed
 
     over_blocks(x, work)
     return x[inside(size, padding)]
