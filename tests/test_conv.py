@@ -134,6 +134,18 @@ def test_blocks_threads_and_small_products_do_not_show(problem, workers, small_p
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize(("rows_allowed", "rows"), [(200, 144), (50, 48), (23, 0)])
+def test_products_take_a_divisor_of_the_places_of_an_image(rows_allowed, rows, monkeypatch):
+    x, w = np.arange(864.0).reshape(2, 3, 12, 12), np.arange(108.0).reshape(4, 3, 3, 3)
+    one, around = (1, 1), ((1, 1), (1, 1))
+    static = {"stride": one, "padding": around, "dilation": one, "groups": 1}
+    monkeypatch.setattr(get_backend("numpy"), "small_product", 0)
+    whole = ops.conv(x, w, **static)
+    monkeypatch.setattr(get_backend("numpy"), "small_product", rows_allowed * w.size)
+    assert ops._rows(x, 144, w.size) == rows
+    np.testing.assert_array_equal(ops.conv(x, w, **static), whole)  # integers: sums are exact
+
+
 @given(problems())
 def test_scattering_is_the_transpose_of_the_convolution(problem):
     g, x, w, v, geometry = problem
