@@ -174,6 +174,27 @@ def test_a_sequence_without_a_batch_is_a_batch_of_one(kind):
         np.testing.assert_allclose(ours.array, theirs[:, 0].array, rtol=1e-5, atol=1e-6)
 
 
+def test_one_step_is_one_step_of_many():
+    layer = nn.LSTM(3, 4)
+    x = mg.randn(2, 5, 3)
+    expected, final = layer(x)
+    first, state = layer(x[:1])
+    second, last = layer(x[1:], state)
+    outputs = np.concatenate([first.array, second.array])
+    np.testing.assert_allclose(outputs, expected.array, rtol=1e-5, atol=1e-6)
+    for ours, theirs in zip(flat([last]), flat([final]), strict=True):
+        np.testing.assert_allclose(ours.array, theirs.array, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("columns", [1, 4, 6, 100])
+def test_the_gradient_of_the_weights_of_several_steps_at_a_time(columns, monkeypatch):
+    monkeypatch.setattr("minigrad.ops.recurrent.COLUMNS", columns)
+    given = [mg.randn(*shape, dtype="float64") for shape in ((5, 1, 2), (8, 3), (2, 2), (2, 2))]
+    w = given[1]
+    w.requires_grad = True
+    assert gradcheck(lambda w: lstm(given[0], w, given[2], given[3]), [w])
+
+
 def test_a_hook_runs_once_where_the_backward_pass_is_recorded():
     """On Tensors the rule has a backward pass of its own inside."""
     given = [mg.randn(*shape, requires_grad=True) for shape in ((3, 1, 2), (4, 2), (1, 2), (1, 2))]

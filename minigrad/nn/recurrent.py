@@ -260,6 +260,9 @@ class LSTM(_GatedRecurrent):
     parts = ("h_0", "c_0")
 
     def _run(self, x: Tensor, state: State, suffix: str) -> tuple[Tensor, State]:
+        if len(x) == 1:  # as where a text is written letter by letter: nothing to arrange for
+            h, c = lstm_cell(x[0], (state[0], state[1]), *self._weights(suffix))
+            return expand_dims(h, 0), (h, c)
         if x.ndim == 2:  # without a batch: a batch of one
             batch = tuple(expand_dims(part, 0) for part in state)
             outputs, last = self._run(expand_dims(x, 1), batch, suffix)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from minigrad.backend import xp
+from minigrad.backend import Array, xp
 from minigrad.core import broadcast_to, grad, primitive
 from minigrad.ops.elementwise import sigmoid, tanh
 from minigrad.ops.linalg import matmul
 from minigrad.ops.shape import join, split, squeeze, stack
+
+COLUMNS = 512  # of a product for the gradient of the weights: steps · n
 
 
 def unstack(x: Any) -> list:
@@ -70,6 +72,11 @@ def lstm(x, w, h, c, *, keep=None):
     return y
 
 
+def _side_by_side(matrices: Array) -> Array:
+    """[A B …], one matrix from a stack of them."""
+    return matrices.swapaxes(0, 1).reshape(matrices.shape[1], -1)
+
+
 def _lstm_vjp(wanted, g, y, x, w, h, c, *, keep):
     if keep is None:
         return _lstm_vjp_by_steps(wanted, g, x, w, h, c)
@@ -83,10 +90,12 @@ def _lstm_vjp(wanted, g, y, x, w, h, c, *, keep):
     back = module.ascontiguousarray((w if wanted[0] else w[:, features:]).T)
     d_rows = module.zeros((len(back), n), dtype=y.dtype)  # of x[t] where wanted, and of h
     dh, dc = d_rows[-hidden:], module.zeros(c.shape, dtype=y.dtype)
-    d = module.empty((4, hidden, n), dtype=y.dtype)
-    of_i, of_f, of_g, of_o = d
-    matrix = d.reshape(4 * hidden, n)
+    # To add a product of few columns to dw is dearer than the product: one for several steps.
+    several = min(time, max(1, COLUMNS // max(1, n)))
+    block = module.empty((several, 4 * hidden, n), dtype=y.dtype)
     for t in reversed(range(time)):
+        d = block[t % several]
+        of_i, of_f, of_g, of_o = d.reshape(4, hidden, n)
         i, f, g_, o = gates[t]
         h, c = y[t]
         dh += g[t, 0]
@@ -106,11 +115,12 @@ def _lstm_vjp(wanted, g, y, x, w, h, c, *, keep):
         for of_gate, gate in ((of_i, i), (of_f, f), (of_o, o)):
             module.multiply(of_gate, gate, out=s)
             of_gate -= s
-        module.matmul(back, matrix, out=d_rows)
+        module.matmul(back, d, out=d_rows)
         if dx is not None:
             dx[t] = d_rows[:features]
-        if dw is not None:
-            dw += matrix @ rows[t, :-hidden].T
+        if dw is not None and t % several == 0:
+            steps = rows[t : min(t + several, time), :-hidden]
+            dw += _side_by_side(block[: len(steps)]) @ _side_by_side(steps).T
     return [dx, dw, dh, dc]
 
 
