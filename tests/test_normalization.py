@@ -66,9 +66,10 @@ def small_blocks(monkeypatch):
 @pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("axes", [(0, 2, 3), (2, 3), (1, 2, 3), (0,), (3,)])
 @pytest.mark.parametrize("last", [False, True])
-def test_standardize_in_blocks_and_memory_orders(axes, last):
+@pytest.mark.parametrize("offset", [0.5, 50.0])
+def test_standardize_in_blocks_and_memory_orders(axes, last, offset):
     rng = np.random.default_rng(5)
-    x = rng.standard_normal((19, 3, 2, 4)) * 2.0 + 1.0
+    x = rng.standard_normal((19, 3, 2, 4)) * 2.0 + offset
     if last:
         x = np.ascontiguousarray(np.moveaxis(x, 1, -1)).transpose(0, 3, 1, 2)
     constant = [1 if i == 0 or i in axes else n for i, n in enumerate(x.shape)]
@@ -123,12 +124,13 @@ def test_row_by_row_leaves_the_buffer_as_it_was():
 
 @pytest.mark.parametrize("axes", [(0,), (1,), (0, 1)])
 def test_moments_of_values_far_from_zero_and_of_an_outlier(axes):
-    """What the sample of the mean makes of them: float32 as right as float64 is."""
+    """What the first round makes of them: float32 as right as float64 is."""
     rng = np.random.default_rng(6)
     x = rng.standard_normal((160, 160)).astype("float32")
     outlier = x.copy()
     outlier[:: x.shape[0] // 2, :: x.shape[1] // 2] = 1e4
-    for values in (x + np.float32(1e4), x * np.float32(1e-4) - 1, outlier):
+    squares_overflow = x * np.float32(1e15) + np.float32(1e20)
+    for values in (x + np.float32(1e4), x * np.float32(1e-4) - 1, outlier, squares_overflow):
         mean, variance = moments(values, axes)
         wide = values.astype("float64")
         np.testing.assert_allclose(mean, wide.mean(axes, keepdims=True), rtol=2e-7, atol=2e-7)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from minigrad.backend import Array, over_blocks, row_by_row, xp
+from minigrad.backend import Array, backend_of, over_blocks, row_by_row, xp
 from minigrad.core import primitive
 from minigrad.ops.elementwise import exp
 from minigrad.ops.reduce import mean, sum, var
@@ -72,25 +72,43 @@ def _run(x: Array, axes: tuple[int, ...]) -> int:
 def moments(x: Array, axis: tuple[int, ...]) -> tuple[Array, Array]:
     """Mean and (biased) variance of an array over the axes, the axes kept.
 
-    With d = x − s they are s + Σ d / n and Σ d² / n − (Σ d / n)². With an s near the mean a large
-    offset costs no digits, and equal entries have the mean that they are. The mean of an eighth of
-    the batch is near enough: it is within √7 standard deviations, which cost three bits at worst.
+    With d = x − s they are s + Σ d / n and Σ d² / n − (Σ d / n)², for s = 0 or, where that would
+    cost digits, once more for the mean that it gave: then a large offset costs none, and equal
+    entries have the mean that they are.
     """
     axes = normalize_axes("moments", axis, x.ndim)
+    mean, variance = _moments_about(None, x, axes)
+    if _far(mean, variance, x):
+        s = mean.astype(x.dtype)
+        shift, variance = _moments_about(s, x, axes)
+        mean = s + shift
+    return mean.astype(x.dtype), xp(x).maximum(variance, 0.0).astype(x.dtype)
+
+
+def _moments_about(s: Array | None, x: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
+    """Mean of x − s, and the variance, in float64."""
     einsum = xp(x).einsum
     once, twice = (_subscripts(axes, x.ndim, factors) for factors in (1, 2))
-    sample = x[::8] if 0 in axes else x
-    s = (_totals(axes, x, [einsum(once, sample)]) / _count(sample, axes)).astype(x.dtype)
 
     def work(block: slice) -> tuple[Array, Array]:
-        d = x[block] - _of_block(s, block)
+        d = _from(s, x, block)
         return einsum(once, d), einsum(twice, d, d)
 
     with row_by_row(_run(x, axes)):
         blocks = over_blocks(x, work)
     shift, square = (_totals(axes, x, sums) / _count(x, axes) for sums in zip(*blocks, strict=True))
-    variance = xp(x).maximum(square - shift * shift, 0.0)
-    return (s + shift).astype(x.dtype), variance.astype(x.dtype)
+    return shift, square - shift * shift
+
+
+def _far(mean: Array, variance: Array, x: Array) -> bool:
+    """Whether a mean is so far from 0 that taking it off at the end may cost over two bits."""
+    near = (mean * mean <= 4.0 * variance) & (variance < math.inf)
+    return not backend_of(x).surely_none(~near)
+
+
+def _from(s: Array | None, x: Array, block: slice) -> Array:
+    """A block of x − s."""
+    return x[block] if s is None else x[block] - _of_block(s, block)
 
 
 def _of_block(statistic: Array, block: slice) -> Array:
@@ -109,18 +127,24 @@ def standardize(x, w=None, b=None, *, axis, eps, statistics=None, keep=None):
     module = xp(x)
     middle, variance = moments(x, axis) if statistics is None else statistics
     scale = 1.0 / module.sqrt(variance + eps)
+    s = middle if _far(middle, variance + eps, x) else None
     if keep is not None:
-        keep["middle"], keep["scale"] = middle, scale
+        keep["middle"], keep["scale"], keep["s"] = middle, scale, s
     if w is None:
-        y, factor = module.empty_like(x), scale
+        y, factor, level = module.empty_like(x), scale, None
     else:
-        y, factor = module.empty_like(x, dtype=module.result_type(x, w, b)), scale * w
+        y, factor, level = module.empty_like(x, dtype=module.result_type(x, w, b)), scale * w, b
+    if s is None:
+        level = -middle * factor if b is None else b - middle * factor
 
     def work(block: slice) -> None:
-        z = module.subtract(x[block], _of_block(middle, block), out=y[block])
-        z *= _of_block(factor, block)
-        if b is not None:
-            z += b
+        if s is None:
+            z = module.multiply(x[block], _of_block(factor, block), out=y[block])
+        else:
+            z = module.subtract(x[block], _of_block(s, block), out=y[block])
+            z *= _of_block(factor, block)
+        if level is not None:
+            z += _of_block(level, block)
 
     with row_by_row(_run(x, normalize_axes("standardize", axis, x.ndim))):
         over_blocks(x, work)
@@ -139,29 +163,32 @@ def _standardize_vjp(wanted, g, y, x, w, b, *, axis, eps, statistics, keep):
     return [d, None, None] if w is None else [d * w, g * z, g]
 
 
-def _standardize_vjp_in_blocks(wanted, g, y, x, w, axes, middle, scale):
-    """The same on arrays; z is y, or else worked out again block by block."""
+def _standardize_vjp_in_blocks(wanted, g, y, x, w, axes, middle, scale, s):
+    """The same on arrays, with z = (x − s) · scale − (middle − s) · scale multiplied out."""
     module = xp(x)
     once, twice = (_subscripts(axes, x.ndim, factors) for factors in (1, 2))
 
     def sums(i: slice) -> tuple[Array, Array]:
-        z = y[i] if w is None else x[i] - _of_block(middle, i)
-        return module.einsum(once, g[i]), module.einsum(twice, g[i], z)
+        return module.einsum(once, g[i]), module.einsum(twice, g[i], _from(s, x, i))
 
     of_b, of_w = (_totals(axes, x, of) for of in zip(*over_blocks(x, sums), strict=True))
-    of_w = of_w if w is None else of_w * scale
+    if s is None:
+        of_w = of_w - middle * of_b
+    of_w = of_w * scale
     of_b, of_w = of_b.astype(g.dtype), of_w.astype(g.dtype)
     if not wanted[0]:
         return [None, of_w, of_b]
-    along, level = of_w / _count(x, axes), of_b / _count(x, axes)
-    slope, factor = (along, scale) if w is None else (along * scale, scale * w)
+    slope, level = of_w * scale / _count(x, axes), of_b / _count(x, axes)
+    if s is None:
+        level -= middle * slope
+    factor = scale if w is None else scale * w
     d = module.empty_like(x)
 
     def work(i: slice) -> None:
-        if w is None:
-            part = module.multiply(y[i], _of_block(slope, i), out=d[i])
+        if s is None:
+            part = module.multiply(x[i], _of_block(slope, i), out=d[i])
         else:
-            part = module.subtract(x[i], _of_block(middle, i), out=d[i])
+            part = module.subtract(x[i], _of_block(s, i), out=d[i])
             part *= _of_block(slope, i)
         module.subtract(g[i], part, out=part)
         part -= _of_block(level, i)
