@@ -235,6 +235,9 @@ PLANTED = {
     "minigrad/ops/conv.py": [
         ("off by one", "output_length", "- dilation * (kernel - 1) - 1) // stride",
          "- dilation * kernel - 1) // stride"),
+        ("ignored argument", "lies_ready", "        and set(stride) == {1}\n", ""),
+        ("ignored argument", "mix", "            y[part] += b[:, None]", "            pass"),
+        ("missing term", "conv_weight", "w += (of_x[images]", "w = (of_x[images]"),
         ("off by one", "output_length", "// stride + 1", "// stride"),
         ("wrong geometry", "tap_windows", "k * d for k, d in zip(tap, dilation",
          "k for k, d in zip(tap, dilation"),

@@ -146,6 +146,54 @@ def test_products_take_a_divisor_of_the_places_of_an_image(rows_allowed, rows, m
     np.testing.assert_array_equal(ops.conv(x, w, **static), whole)  # integers: sums are exact
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("x_order", ["first", "last"])
+@pytest.mark.parametrize("g_order", ["first", "last"])
+def test_a_kernel_of_one_tap_mixes_the_channels(x_order, g_order, workers, monkeypatch):
+    """Σ_c w[f,c] x[n,c,o] and its two transposes, whichever axis the channels lie along."""
+    monkeypatch.setattr(get_backend("numpy"), "worth_sharing", 0)
+    monkeypatch.setattr(get_backend("numpy"), "working_set", 1000)
+    monkeypatch.setattr(threads, "workers", lambda: workers)
+    rng = np.random.default_rng(0)
+    x, g = rng.standard_normal((5, 3, 4, 2)), rng.standard_normal((5, 6, 4, 2))
+    w, of_y, of_x = rng.standard_normal((6, 3)), rng.standard_normal(6), rng.standard_normal(3)
+    lie = {"first": lambda a: a, "last": lambda a: np.moveaxis(np.moveaxis(a, 1, -1).copy(), -1, 1)}
+    at_x, at_g = lie[x_order](x), lie[g_order](g)
+    kernel, pairs = w[:, :, None, None], ((0, 0), (0, 0))
+    static = {"stride": (1, 1), "padding": pairs, "dilation": (1, 1), "groups": 1}
+    for found, formula, arrays in [
+        (ops.conv(at_x, kernel, **static), "fc,ncij->nfij", (w, x)),
+        (ops.conv_transpose(at_g, kernel, size=(4, 2), **static), "fc,nfij->ncij", (w, g)),
+        (ops.conv_weight(at_x, at_g, kernel=(1, 1), **static)[..., 0, 0], "nfij,ncij->fc", (g, x)),
+    ]:
+        np.testing.assert_allclose(found, np.einsum(formula, *arrays), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(
+        ops.conv(at_x, kernel, of_y, **static) - ops.conv(at_x, kernel, **static),
+        np.broadcast_to(of_y[:, None, None], g.shape),
+        atol=1e-12,
+    )
+    with_bias = ops.conv_transpose(at_g, kernel, of_x, size=(4, 2), **static)
+    np.testing.assert_allclose(
+        with_bias - ops.conv_transpose(at_g, kernel, size=(4, 2), **static),
+        np.broadcast_to(of_x[:, None, None], x.shape),
+        atol=1e-12,
+    )
+
+
+@pytest.mark.parametrize(("stride", "padding"), [(2, 0), (1, 1), (2, 1)])
+def test_a_kernel_of_one_tap_with_stride_or_padding(stride, padding):
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal((2, 3, 5, 4)), rng.standard_normal((6, 3, 1, 1))
+    pairs, spread = ((padding, padding),) * 2, (stride, stride)
+    static = {"stride": spread, "padding": pairs, "dilation": (1, 1), "groups": 1}
+    y = naive_conv(x, w, spread, pairs, (1, 1), 1)
+    v = rng.standard_normal(y.shape)
+    np.testing.assert_allclose(ops.conv(x, w, **static), y, atol=1e-12)
+    by_x = (ops.conv_transpose(v, w, size=(5, 4), **static) * x).sum()
+    by_w = (ops.conv_weight(x, v, kernel=(1, 1), **static) * w).sum()
+    np.testing.assert_allclose([by_x, by_w], (y * v).sum(), atol=1e-11)
+
+
 @given(problems())
 def test_scattering_is_the_transpose_of_the_convolution(problem):
     g, x, w, v, geometry = problem

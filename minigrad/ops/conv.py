@@ -212,7 +212,8 @@ def _correlate(x: Array, w: Array, b: Any, y: Array, kernel, stride, dilation, p
     f are the channels of one group."""
     groups, k, f = w.shape
     module = xp(x)
-    size = _rows(x, math.prod(y.shape[1:-1]), w.size)
+    # The cache does not hold the columns of a kernel of one tap, which are x: a product for all.
+    size = _rows(x, math.prod(y.shape[1:-1]), w.size) if math.prod(kernel) > 1 else 0
     for images, columns in _columns(x, groups, kernel, stride, dilation, padding):
         rows = y[images]
         if groups > 1:
@@ -233,11 +234,40 @@ def _room(x: Array, w: Array, b: Any, size, channels: int) -> Array:
     return xp(x).empty((x.shape[0], *size, channels), dtype=dtype)
 
 
+def _lies_ready(x: Array, kernel, stride, padding, groups: int) -> bool:
+    """Whether each image of x (n, c, *size), as it lies in memory, is the transpose of its columns:
+    that of a kernel of one tap."""
+    return (
+        groups == math.prod(kernel) == 1
+        and set(stride) == {1}
+        and not any(map(any, padding))
+        and x.flags.c_contiguous
+    )
+
+
+def _mix(x: Array, w: Array, b: Any) -> Array:
+    """w times the channels of every image, plus b: x (n, c, *size), w (f, c), y (n, f, *size)."""
+    n, c, *size = x.shape
+    module = xp(x)
+    images = x.reshape(n, c, math.prod(size))
+    y = _room(x, w, b, w.shape[:1], images.shape[2])
+
+    def work(part: slice) -> None:
+        module.matmul(w, images[part], out=y[part])
+        if b is not None:
+            y[part] += b[:, None]
+
+    backend_of(x).share(n, y.size * c, work)
+    return y.reshape(n, len(w), *size)
+
+
 @primitive
 def conv(x, w, b=None, *, stride, padding, dilation, groups):
     """y[n,f,o] = b[f] + Σ_{c,k} w[f,c,k] · x[n, c, o·stride + k·dilation − padding]."""
     n, (f, c, *kernel) = x.shape[0], w.shape
     module = xp(x)
+    if _lies_ready(x, kernel, stride, padding, groups):
+        return _mix(x, w.reshape(f, c), b)
     y = _room(x, w, b, output_size(x.shape[2:], kernel, stride, dilation, padding), f)
     w = module.moveaxis(w.reshape(groups, f // groups, c, *kernel), (1, 2), (-1, -2))
     w = w.reshape(groups, math.prod(kernel) * c, f // groups)
@@ -301,6 +331,8 @@ def conv_transpose(g, w, b=None, *, size, stride, padding, dilation, groups):
     if tuple(out) != output_size(size, kernel, stride, dilation, padding):
         raise ValueError(f"size {tuple(size)} does not lead to output positions {tuple(out)}")
     module = xp(g)
+    if _lies_ready(g, kernel, stride, padding, groups):
+        return _mix(g, w.reshape(f, c).T, b)
     x = _room(g, w, b, size, groups * c)
     # In multiplications: an element costs ten of them to copy, and eighty to add to its place.
     scattered = math.prod(out) * (f // groups + 80) * c
@@ -343,10 +375,17 @@ def conv_weight(x, g, *, kernel, stride, padding, dilation, groups):
     module = xp(x)
     shape = (groups, math.prod(kernel) * c, f)
     rows = module.moveaxis(g, 1, -1)
-    small = _small(x, math.prod(g.shape[2:]), math.prod(shape))
+    places = math.prod(g.shape[2:])
+    small = _small(x, places, math.prod(shape))
+    ready = _lies_ready(x, kernel, stride, padding, groups) and g.flags.c_contiguous
 
     def work(part: slice) -> Array:
         w = module.zeros(shape, dtype=module.result_type(x, g))
+        if ready:
+            of_x, of_g = (a[part].reshape(-1, a.shape[1], places) for a in (x, g))
+            for images in _blocks(of_x, c * f):
+                w += (of_x[images] @ of_g[images].swapaxes(1, 2)).sum(axis=0)
+            return w
         for images, columns in _columns(x[part], groups, kernel, stride, dilation, padding):
             block = rows[part][images]
             if groups > 1:
