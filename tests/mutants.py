@@ -341,6 +341,7 @@ PLANTED = {
         ("wrong second order", "log_softmax", "exp(y) * sum(g", 'exp(getattr(y, "array", y)) * '
          "sum(g"),
         ("lost digits", "moments", "mean * mean <= 4.0 * variance", "mean * mean >= 0.0"),
+        ("lost digits", "kept", "inner = inner[1:] or inner", "inner = list(inner)"),
         ("overflow", "moments", " & (variance < math.inf)", ""),
         ("missing term", "moments", "mean = s + shift", "mean = s"),
         ("missing term", "moments", "square - shift * shift", "square"),
@@ -368,8 +369,7 @@ PLANTED = {
         ("missing factor", "standardize", "    of_w = of_w * scale\n", ""),
         ("wrong block", "standardize", "if statistic.shape[0] == 1 else statistic[block]",
          "if True else statistic[block]"),
-        ("wrong block", "moments", "rows.sum(axis=0, keepdims=True, dtype=wide) if 0 in axes else "
-         "rows.astype(wide)", "rows.sum(axis=0, keepdims=True, dtype=wide)"),
+        ("wrong block", "moments", "rest = tuple(i for i in kept if i in axes)", "rest = (0,)"),
         ("lost digits", "standardize_rows", "        middle += (d @ share)[:, None]\n", ""),
         ("wrong eps", "standardize_rows", "1.0 / module.sqrt(variance + eps)\n        d *=",
          "1.0 / (module.sqrt(variance) + eps)\n        d *="),

@@ -227,3 +227,14 @@ X = mg.ones((2, 4, 3))
 def test_wrong_calls_name_the_argument(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_statistics_of_large_images_lose_no_digits(channels_last):
+    x = np.random.default_rng(0).standard_normal((2, 512, 512, 3)) + 1.5
+    x = np.moveaxis(x.astype("float32"), -1, 1)
+    x = x if channels_last else np.ascontiguousarray(x)
+    exact = x.astype("float64")
+    mean, variance = moments(x, (0, 2, 3))
+    np.testing.assert_allclose(mean.ravel(), exact.mean(axis=(0, 2, 3)), rtol=5e-7)
+    np.testing.assert_allclose(variance.ravel(), exact.var(axis=(0, 2, 3)), rtol=5e-7)

@@ -38,25 +38,33 @@ def _count(x: Array, axes: tuple[int, ...]) -> int:
     return math.prod(x.shape[i] for i in axes)
 
 
-def _subscripts(axes: tuple[int, ...], ndim: int, factors: int) -> str:
-    """Of the einsum that sums a product of so many arrays over the axes, except for the first."""
-    letters = "abcdefghijklmnopqrstuvwxyz"[:ndim]
-    kept = "".join(c for i, c in enumerate(letters) if i == 0 or i not in axes)
+def _kept(axes: tuple[int, ...], shape: tuple[int, ...]) -> list[int]:
+    """The axes that einsum keeps of those it could sum over: the first, and another one where more
+    terms than float32 adds up well would be left."""
+    inner = [i for i in axes if i > 0]
+    if math.prod(shape[i] for i in inner) > 4096:
+        inner = inner[1:] or inner
+    return [i for i in range(len(shape)) if i not in inner]
+
+
+def _subscripts(axes: tuple[int, ...], shape: tuple[int, ...], factors: int) -> str:
+    """Of the einsum that sums a product of so many arrays over the axes, except for those kept."""
+    letters = "abcdefghijklmnopqrstuvwxyz"[: len(shape)]
+    kept = "".join(letters[i] for i in _kept(axes, shape))
     return ",".join([letters] * factors) + "->" + kept
 
 
 def _totals(axes: tuple[int, ...], x: Array, blocks: Iterable[Array]) -> Array:
-    """Sums over the axes, which are kept, in float64, from those einsum found for blocks of x.
-
-    einsum takes one pass in any memory order. It sums each entry of the first axis by itself: few
-    enough terms for float32.
-    """
+    """Sums over the axes, which stay with length 1, in float64, from those that einsum, in one pass
+    over memory of any order, found for blocks of x."""
     module = xp(x)
     rows = module.concatenate(list(blocks))
-    kept = [1 if i in axes else x.shape[i] for i in range(1, x.ndim)]
-    rows = rows.reshape(rows.shape[0], *kept)
+    kept = _kept(axes, x.shape)
+    lengths = [x.shape[i] if i in kept else 1 for i in range(1, x.ndim)]
+    rows = rows.reshape(rows.shape[0], *lengths)
     wide = module.promote_types(x.dtype, "float64")
-    return rows.sum(axis=0, keepdims=True, dtype=wide) if 0 in axes else rows.astype(wide)
+    rest = tuple(i for i in kept if i in axes)
+    return rows.sum(axis=rest, keepdims=True, dtype=wide) if rest else rows.astype(wide)
 
 
 def _run(x: Array, axes: tuple[int, ...]) -> int:
@@ -88,7 +96,7 @@ def moments(x: Array, axis: tuple[int, ...]) -> tuple[Array, Array]:
 def _moments_about(s: Array | None, x: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:
     """Mean of x − s, and the variance, in float64."""
     einsum = xp(x).einsum
-    once, twice = (_subscripts(axes, x.ndim, factors) for factors in (1, 2))
+    once, twice = (_subscripts(axes, x.shape, factors) for factors in (1, 2))
 
     def work(block: slice) -> tuple[Array, Array]:
         d = _from(s, x, block)
@@ -166,7 +174,7 @@ def _standardize_vjp(wanted, g, y, x, w, b, *, axis, eps, statistics, keep):
 def _standardize_vjp_in_blocks(wanted, g, y, x, w, axes, middle, scale, s):
     """The same on arrays, with z = (x − s) · scale − (middle − s) · scale multiplied out."""
     module = xp(x)
-    once, twice = (_subscripts(axes, x.ndim, factors) for factors in (1, 2))
+    once, twice = (_subscripts(axes, x.shape, factors) for factors in (1, 2))
 
     def sums(i: slice) -> tuple[Array, Array]:
         return module.einsum(once, g[i]), module.einsum(twice, g[i], _from(s, x, i))
