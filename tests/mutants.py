@@ -270,7 +270,7 @@ PLANTED = {
         ("wrong geometry", "_phase", "apart = every * dilation // stride",
          "apart = every // stride"),
         ("wrong geometry", "_phase", "(taps[-1] * dilation - phase) // stride - q",
-         "(taps[-1] * dilation) // stride - q"),
+         "(taps[-1] * dilation + phase) // stride - q"),
         ("missing term", "conv_weight", "w += (columns @ block", "w = 0.0 * w + (columns @ block"),
         ("missing term", "conv_weight", "functools.reduce(operator.add, sums)", "sums[0]"),
         ("missing transpose", "conv_weight", "module.moveaxis(w, (-1, -2), (1, 2))",

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -132,6 +133,21 @@ def test_blocks_threads_and_small_products_do_not_show(problem, workers, small_p
         in_parts = compute()
     for one, other in zip(whole, in_parts, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("working_set", [1, 10_000])
+def test_the_gradient_of_a_kernel_adds_up_blocks_of_images(groups, working_set, monkeypatch):
+    monkeypatch.setattr(get_backend("numpy"), "working_set", working_set)
+    monkeypatch.setattr(get_backend("numpy"), "worth_sharing", sys.maxsize)
+    rng = np.random.default_rng(0)
+    x, v = rng.standard_normal((8, 4, 6, 6)), rng.standard_normal((8, 2, 4, 4))
+    static = {"stride": (1, 1), "padding": ((0, 0), (0, 0)), "dilation": (1, 1)}
+    assert len(ops._blocks(x, 4 * 9 * 16)) > 1
+    columns = ops.unfold(x, kernel=(3, 3), **static).reshape(8, groups, 4 // groups, 3, 3, 4, 4)
+    wanted = np.einsum("ngckloq,ngfoq->gfckl", columns, v.reshape(8, groups, 2 // groups, 4, 4))
+    found = ops.conv_weight(x, v, kernel=(3, 3), groups=groups, **static)
+    np.testing.assert_allclose(found, wanted.reshape(found.shape), rtol=1e-12)
 
 
 @pytest.mark.parametrize(("rows_allowed", "rows"), [(200, 144), (50, 48), (23, 0)])
