@@ -56,6 +56,11 @@ class Backend:
         """Array of this backend → NumPy array on the host (NumPy: the same memory)."""
         return array
 
+    def blocks(self, part: slice, nbytes: int) -> list[slice]:
+        """Slices that make up `part`, each of as many entries of `nbytes` as the cache holds."""
+        step = max(1, self.working_set // max(1, nbytes))
+        return [slice(i, min(i + step, part.stop)) for i in range(part.start, part.stop, step)]
+
     def share(self, count: int, cost: int, work: Callable[[slice], Any]) -> list[Any]:
         """``[work(part), …]`` for slices that make up range(count), several threads at a time where
         the `cost` of all, in multiplications, is worth it."""
@@ -288,11 +293,10 @@ def over_blocks(array: Array, work: Callable[[slice], Any], several: int = 2) ->
     """``[work(block), …]`` for slices of the first axis of which the cache holds `several` while
     passes go over them; those of a large array are shared among threads."""
     backend = backend_of(array)
-    step = max(1, backend.working_set // (several * max(1, array[:1].nbytes)))
+    nbytes = several * array[:1].nbytes
 
     def of_part(part: slice) -> list[Any]:
-        starts = range(part.start, max(part.stop, 1), step)
-        return [work(slice(i, min(i + step, part.stop))) for i in starts]
+        return [work(block) for block in backend.blocks(part, nbytes) or [part]]
 
     # An element of a few passes costs as much as forty multiplications of a product. In smaller
     # arrays the threads of the BLAS, still spinning from the last product, would be in the way.

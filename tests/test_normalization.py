@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import minigrad as mg
 import minigrad.nn.functional as F
 from minigrad import testing
-from minigrad.backend import Backend, row_by_row
+from minigrad.backend import Backend, over_blocks, row_by_row
 from minigrad.ops.normalize import log_softmax, moments, softmax, standardize, standardize_rows
 
 
@@ -238,3 +238,7 @@ def test_statistics_of_large_images_lose_no_digits(channels_last):
     mean, variance = moments(x, (0, 2, 3))
     np.testing.assert_allclose(mean.ravel(), exact.mean(axis=(0, 2, 3)), rtol=5e-7)
     np.testing.assert_allclose(variance.ravel(), exact.var(axis=(0, 2, 3)), rtol=5e-7)
+
+
+def test_an_empty_array_is_one_empty_block():
+    assert over_blocks(np.zeros((0, 3)), lambda block: block) == [slice(0, 0)]

@@ -143,9 +143,12 @@ def _overlap(n: int, before: int, after: int) -> tuple[slice, slice]:
 
 def _blocks(x: Array, column_length: int) -> list[slice]:
     """Slices of the batch of x for which columns, so many elements an image, are built together."""
-    n = x.shape[0]
-    step = max(1, backend_of(x).working_set // max(1, column_length * x.dtype.itemsize))
-    return [slice(start, min(start + step, n)) for start in range(0, n, step)]
+    return backend_of(x).blocks(slice(0, x.shape[0]), column_length * x.dtype.itemsize)
+
+
+def _mixes_channels(kernel, stride, padding) -> bool:
+    """Whether the columns of an image are its own places: those of a kernel of one tap."""
+    return math.prod(kernel) == 1 and set(stride) == {1} and not any(map(any, padding))
 
 
 def _columns(x: Array, groups, kernel, stride, dilation, padding) -> Iterator[tuple[slice, Array]]:
@@ -162,7 +165,7 @@ def _columns(x: Array, groups, kernel, stride, dilation, padding) -> Iterator[tu
     x = module.moveaxis(x, 1, -1).reshape(n, *size, groups, c)
     blocks = _blocks(x, groups * places * taps * c)
     most = blocks[0].stop if blocks else 0
-    if taps == 1 and set(stride) == {1} and not any(map(any, padding)):  # x is its own columns
+    if _mixes_channels(kernel, stride, padding):
         for images in blocks:
             yield images, x[images].reshape(-1, groups, c).swapaxes(0, 1)
         return
@@ -235,14 +238,9 @@ def _room(x: Array, w: Array, b: Any, size, channels: int) -> Array:
 
 
 def _lies_ready(x: Array, kernel, stride, padding, groups: int) -> bool:
-    """Whether each image of x (n, c, *size), as it lies in memory, is the transpose of its columns:
-    that of a kernel of one tap."""
-    return (
-        groups == math.prod(kernel) == 1
-        and set(stride) == {1}
-        and not any(map(any, padding))
-        and x.flags.c_contiguous
-    )
+    """Whether each image of x (n, c, *size), as it lies in memory, is the transpose of its
+    columns."""
+    return groups == 1 and _mixes_channels(kernel, stride, padding) and x.flags.c_contiguous
 
 
 def _mix(x: Array, w: Array, b: Any) -> Array:

@@ -164,11 +164,17 @@ def _standardize_vjp(wanted, g, y, x, w, b, *, axis, eps, statistics, keep):
         axes = normalize_axes("standardize", axis, x.ndim)
         with row_by_row(_run(x, axes)):
             return _standardize_vjp_in_blocks(wanted, g, y, x, w, axes, **keep)
-    z = y if w is None else standardize(x, axis=axis, eps=eps)
+    if w is None:
+        return [_standardized_to_x(g, y, x, axis, eps), None, None]
+    z = standardize(x, axis=axis, eps=eps)
+    return [_standardized_to_x(g * w, z, x, axis, eps), g * z, g]
+
+
+def _standardized_to_x(g, z, x, axis, eps):
+    """The cotangent of x from that of z, which is x standardised over the axes."""
     scale = (var(x, axis=axis, keepdims=True) + eps) ** -0.5
     along = mean(g * z, axis=axis, keepdims=True)  # the part of g that only rescales
-    d = scale * (g - mean(g, axis=axis, keepdims=True) - z * along)
-    return [d, None, None] if w is None else [d * w, g * z, g]
+    return scale * (g - mean(g, axis=axis, keepdims=True) - z * along)
 
 
 def _standardize_vjp_in_blocks(wanted, g, y, x, w, axes, middle, scale, s):
@@ -246,10 +252,7 @@ def _standardize_rows_vjp(wanted, g, y, x, w, b, *, eps, keep):
         return _standardize_rows_vjp_in_blocks(g, w, keep)
     axes = tuple(range(-w.ndim, 0))
     z = standardize(x, axis=axes, eps=eps)
-    scale = (var(x, axis=axes, keepdims=True) + eps) ** -0.5
-    h = g * w
-    along = mean(h * z, axis=axes, keepdims=True)  # the part of h that only rescales
-    return [scale * (h - mean(h, axis=axes, keepdims=True) - z * along), g * z, g]
+    return [_standardized_to_x(g * w, z, x, axes, eps), g * z, g]
 
 
 def _standardize_rows_vjp_in_blocks(g, w, keep):

@@ -124,15 +124,20 @@ def _lstm_vjp(wanted, g, y, x, w, h, c, *, keep):
     return [dx, dw, dh, dc]
 
 
+def lstm_equations(a: Any, c: Any, axis: int) -> tuple[Any, Any]:
+    """(h, c) after a step of `lstm`, from the gates along an axis of a and the c before it."""
+    i, f, g, o = split(a, 4, axis=axis)
+    c = sigmoid(f) * c + sigmoid(i) * tanh(g)
+    return sigmoid(o) * tanh(c), c
+
+
 def _lstm_vjp_by_steps(wanted, g, x, w, h, c):
     """The rule on Tensors: that of the same equations in operations that record themselves."""
     arguments = [broadcast_to(given, shape=given.shape) for given in (x, w, h, c)]
     x, w, h, c = arguments
     states = []
     for now in unstack(x):
-        i, f, g_, o = split(matmul(w, join([now, h])), 4)
-        c = sigmoid(f) * c + sigmoid(i) * tanh(g_)
-        h = sigmoid(o) * tanh(c)
+        h, c = lstm_equations(matmul(w, join([now, h])), c, axis=0)
         states.append(stack([h, c]))
     targets = [given for given, wants in zip(arguments, wanted, strict=True) if wants]
     found = iter(grad(stack(states), targets, g, create_graph=True))

@@ -14,6 +14,7 @@ from minigrad.nn.functional.activation import relu
 from minigrad.nn.functional.checks import same_dtype
 from minigrad.nn.functional.linear import linear
 from minigrad.ops.elementwise import sigmoid, tanh
+from minigrad.ops.recurrent import lstm_equations
 from minigrad.ops.shape import split
 from minigrad.tensor import Tensor
 
@@ -33,9 +34,7 @@ def rnn_relu_step(from_input: Tensor, from_state: Tensor, state: State) -> State
 
 
 def lstm_step(from_input: Tensor, from_state: Tensor, state: State) -> State:
-    i, f, g, o = split(from_input + from_state, 4, axis=-1)
-    c = sigmoid(f) * state[1] + sigmoid(i) * tanh(g)
-    return sigmoid(o) * tanh(c), c
+    return lstm_equations(from_input + from_state, state[1], axis=-1)
 
 
 def gru_step(from_input: Tensor, from_state: Tensor, state: State) -> State:
