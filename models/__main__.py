@@ -1,4 +1,4 @@
-"""The commands: ``python -m models list | train MODEL | resume RUN``."""
+"""The commands: ``python -m models list | train MODEL | resume RUN | sample RUN``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import difflib
 import math
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,8 +16,7 @@ import numpy as np
 import minigrad as mg
 from minigrad.backend import BackendError, current_backend
 from minigrad.data import DataError
-from models.architecture import Architecture, Settings, architectures
-from models.data import DATA_SETS
+from models.architecture import FOLDER, Architecture, Settings, architectures
 from models.run import Run, RunError
 from models.training import Diverged, Training, fit, restore
 
@@ -39,7 +39,9 @@ def main(arguments: list[str] | None = None) -> int:
     130 after an interruption."""
     known = architectures()
     options = _parse(sys.argv[1:] if arguments is None else arguments, known)
-    command = {"list": _list, "train": _train, "resume": _resume}[options.command]
+    command = {"list": _list, "train": _train, "resume": _resume, "sample": _sample}[
+        options.command
+    ]
     try:
         return command(options, known)
     except (BackendError, DataError, RunError) as error:
@@ -69,10 +71,30 @@ def _parse(arguments: list[str], known: dict[str, Architecture]) -> argparse.Nam
         _check_name(train, arguments[1], known)
     models = train.add_subparsers(dest="model", metavar="MODEL", required=True)
     for name, architecture in known.items():
-        _add_options(models.add_parser(name, description=_about(architecture)), architecture)
+        _add_options(
+            models.add_parser(
+                name,
+                description=_about(architecture),
+                epilog=_wants(architecture),
+                formatter_class=argparse.RawDescriptionHelpFormatter,
+            ),
+            architecture,
+        )
     resume = commands.add_parser("resume", help="go on with a run where it stopped")
     resume.add_argument("run", metavar="RUN", type=Path, help="the run folder")
     _add_quiet(resume)
+    sample = commands.add_parser(
+        "sample", help="draw from a trained generative model, or see a trained model at work"
+    )
+    sample.add_argument("run", metavar="RUN", type=Path, help="the run folder")
+    _add_seed(sample)
+    sample.add_argument(
+        "--count",
+        type=_number(int, positive=True),
+        default=10,
+        metavar="N",
+        help="samples to draw or examples to show (default: 10)",
+    )
     return parser.parse_args(arguments)
 
 
@@ -84,29 +106,47 @@ def _check_name(parser: _Parser, name: str, known: dict[str, Architecture]) -> N
 
 
 def _about(architecture: Architecture) -> str:
-    return f"{architecture.title}. {architecture.paper}. Reference: {architecture.reference}."
+    about = f"{architecture.title}. {architecture.paper}. Reference: {architecture.reference}."
+    return textwrap.fill(about, 80)
+
+
+def _wants(architecture: Architecture) -> str:
+    """What training needs, and what it takes, as the end of ``train MODEL --help``."""
+    lines = [textwrap.fill(f"needs: {architecture.needs}", 80)] if architecture.needs else []
+    lines += ["takes:"]
+    lines += [f"  {data:15} {cost}" for data, cost in architecture.cost.items()]
+    return "\n".join(lines)
 
 
 def _add_options(parser: argparse.ArgumentParser, architecture: Architecture) -> None:
     """The options of ``train MODEL``: what all models have, and every setting of this one."""
     data_sets = list(architecture.settings)
-    parser.add_argument(
-        "--dataset", choices=data_sets, default=data_sets[0], help="(default: %(default)s)"
-    )
+    if FOLDER in data_sets:
+        known = ", ".join(data for data in data_sets if data != FOLDER)
+        parser.add_argument(
+            "--dataset",
+            type=_name_or_folder(data_sets, known),
+            default=data_sets[0],
+            metavar="NAME",
+            help=f"{known}, or the path of a folder of images (default: %(default)s)",
+        )
+    else:
+        parser.add_argument(
+            "--dataset", choices=data_sets, default=data_sets[0], help="(default: %(default)s)"
+        )
     names = dict.fromkeys(name for given in architecture.settings.values() for name in given)
     for name in names:
         defaults = {d: s[name] for d, s in architecture.settings.items() if name in s}
-        shown = ", ".join(f"{value:g} on {data}" for data, value in defaults.items())
+        shown = ", ".join(f"{_shown(value)} on {data}" for data, value in defaults.items())
         meaning = {**_MEANING, **architecture.meaning}[name]
-        parser.add_argument(
-            f"--{name.replace('_', '-')}",
-            type=_number(name, type(next(iter(defaults.values())))),
-            metavar="N",
-            help=f"{meaning} (default: {shown})",
-        )
-    parser.add_argument(
-        "--seed", type=_number("seed", int), default=0, metavar="N", help="of all that is random"
-    )
+        kind = type(next(iter(defaults.values())))
+        reading: dict[str, Any] = {"type": _number(kind, name in _MEANING), "metavar": "N"}
+        if kind is str:
+            choices = architecture.choices.get(name)
+            reading = {"choices": choices} if choices else {"metavar": "FILE"}
+        help_text = f"{meaning} (default: {shown})"
+        parser.add_argument(f"--{name.replace('_', '-')}", help=help_text, **reading)
+    _add_seed(parser)
     parser.add_argument(
         "--backend", help="numpy, cupy or auto (default: $MINIGRAD_BACKEND or numpy)"
     )
@@ -114,13 +154,39 @@ def _add_options(parser: argparse.ArgumentParser, architecture: Architecture) ->
     _add_quiet(parser)
 
 
+def _shown(value: int | float | str) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
+
+
+def _name_or_folder(data_sets: list[str], known: str) -> Callable[[str], str]:
+    """Reads the name of a data set, or the path of a folder, which comes back absolute."""
+
+    def read(text: str) -> str:
+        if text in data_sets and text != FOLDER:
+            return text
+        if Path(text).is_dir():
+            return str(Path(text).resolve())
+        raise argparse.ArgumentTypeError(f"wants {known} or a folder of images, got {text!r}")
+
+    return read
+
+
+def _add_seed(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--seed",
+        type=_number(int, positive=False),
+        default=0,
+        metavar="N",
+        help="of all that is random (default: 0)",
+    )
+
+
 def _add_quiet(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="print the last line alone")
 
 
-def _number(name: str, kind: type) -> Callable[[str], int | float]:
-    """Reads a setting from the command line: positive where zero makes no sense."""
-    positive = name in _MEANING
+def _number(kind: type, positive: bool) -> Callable[[str], int | float]:
+    """Reads a number from the command line; one that is not `positive` may also be zero."""
 
     def read(text: str) -> int | float:
         wanted = f"{'a positive' if positive else 'a non-negative'} {_KINDS[kind]}"
@@ -145,7 +211,10 @@ _KINDS = {int: "integer", float: "number"}
 
 def _list(options: argparse.Namespace, known: dict[str, Architecture]) -> int:
     for name, architecture in known.items():
-        sizes = [f"{data} ({architecture.size(data):,})" for data in architecture.settings]
+        sizes = [
+            "a folder of images" if data == FOLDER else f"{data} ({architecture.size(data):,})"
+            for data in architecture.settings
+        ]
         print(f"{name}: {architecture.title}")
         print(f"  paper      {architecture.paper}")
         print(f"  data       {', '.join(sizes)} (numbers in the network)")
@@ -156,18 +225,18 @@ def _list(options: argparse.Namespace, known: dict[str, Architecture]) -> int:
 def _train(options: argparse.Namespace, known: dict[str, Architecture]) -> int:
     if options.backend is not None:
         _use_backend(options.backend)
-    settings = dict(known[options.model].settings[options.dataset])
+    dataset, settings = _data_set(known[options.model], options.dataset)
     for name in [*_MEANING, *known[options.model].meaning]:
         value = getattr(options, name, None)
         if value is None:
             continue
         if name not in settings:
             option = f"--{name.replace('_', '-')}"
-            raise RunError(f"{option}: {options.model} on {options.dataset} has no such setting")
+            raise RunError(f"{option}: {options.model} on {dataset} has no such setting")
         settings[name] = value
     config = {
         "model": options.model,
-        "dataset": options.dataset,
+        "dataset": dataset,
         "backend": current_backend().name,
         "settings": {**settings, "seed": options.seed},
         "versions": {"minigrad": mg.__version__, "numpy": np.__version__},
@@ -179,14 +248,39 @@ def _train(options: argparse.Namespace, known: dict[str, Architecture]) -> int:
 
 def _resume(options: argparse.Namespace, known: dict[str, Architecture]) -> int:
     run = Run.open(options.run)
+    training = _reopened(run, known)
+    history = restore(training, run)
+    return _fit(training, run, run.config(), history, options.quiet)
+
+
+def _reopened(run: Run, known: dict[str, Architecture]) -> Training:
+    """The untrained network of a run that exists, on the backend and with the settings it had."""
     config = run.config()
     try:
         _use_backend(config["backend"])
-        training = _prepare(config, known)
+        return _prepare(config, known)
     except KeyError as error:
         raise RunError(f"{run.path / 'config.json'}: has no or an unknown {error}") from None
-    history = restore(training, run)
-    return _fit(training, run, config, history, options.quiet)
+
+
+def _data_set(architecture: Architecture, name: str) -> tuple[str, dict[str, Any]]:
+    """The data set that `--dataset` names, and its settings."""
+    if name in architecture.settings:
+        return name, dict(architecture.settings[name])
+    return FOLDER, {**architecture.settings[FOLDER], FOLDER: name}
+
+
+def _sample(options: argparse.Namespace, known: dict[str, Architecture]) -> int:
+    run = Run.open(options.run)
+    training = _reopened(run, known)
+    training.load_state_dict(run.read_checkpoint()["training"])
+    mg.manual_seed(options.seed)
+    folder = run.samples(options.seed)
+    text = training.sample(options.count, folder)
+    for line in (text, *map(str, sorted(folder.iterdir()))):
+        if line:
+            print(line)
+    return 0
 
 
 def _use_backend(name: str) -> None:
@@ -200,10 +294,10 @@ def _prepare(config: dict[str, Any], known: dict[str, Architecture]) -> Training
     """The untrained network with its data, seeded, ready to learn; refuses impossible settings."""
     architecture = known[config["model"]]
     settings = Settings(**config["settings"])
-    data_set = DATA_SETS[config["dataset"]]
     mg.manual_seed(settings.seed)
-    examples = data_set.load(config["backend"])
     try:
+        data_set = architecture.data(config["dataset"], settings)
+        examples = data_set.load(config["backend"])
         network = architecture.build(data_set, settings).to(config["backend"])
         return architecture.training(network, examples, settings)
     except ValueError as error:

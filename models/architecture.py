@@ -9,6 +9,7 @@ A module with an `ARCHITECTURE` is a model; adding one adds one file and registe
         def step(self, *batch): ...
         def evaluate(self): ...
         def pictures(self, folder, history): ...
+        def sample(self, count, folder): ...    # where the default does not fit
 
     ARCHITECTURE = Architecture(...)                # what `python -m models list` says of it
 """
@@ -26,7 +27,8 @@ from minigrad import nn
 from models.data import DATA_SETS, DataSet
 from models.training import Training
 
-Settings = SimpleNamespace  # the numbers of a run: epochs, seed and what the model names itself
+Settings = SimpleNamespace  # of a run: epochs, seed and what the model names itself
+FOLDER = "folder"  # stands among the data sets of a model that learns any folder of images
 
 
 @dataclass(frozen=True)
@@ -37,24 +39,35 @@ class Architecture:
         title: its name in the literature.
         paper: where it was published: authors, year, title.
         reference: the published or known figure that a run is compared with.
-        settings: for each data set it learns, the numbers it learns with, every one of which is an
-            option of ``python -m models train``; the first data set is the default.
+        settings: for each data set it learns, the numbers and words it learns with, every one of
+            which is an option of ``python -m models train``; the first data set is the default.
+            Where `FOLDER` is among them, ``--dataset`` also takes the path of a folder of images,
+            which is then the setting `folder`.
         meaning: what those settings mean that not every model has.
+        choices: the words that a setting may be; a word without choices is the name of a file.
+        needs: what it wants besides this checkout.
+        cost: for each data set, the time and the memory that training takes, as measured.
         build: makes the untrained network for a data set.
         training: makes the network learn.
+        data: finds a data set by its name and the settings; by default among those of all models.
     """
 
     title: str
     paper: str
     reference: str
-    settings: Mapping[str, Mapping[str, int | float]]
+    settings: Mapping[str, Mapping[str, int | float | str]]
+    cost: Mapping[str, str]
     build: Callable[[DataSet, Settings], nn.Module]
     training: type[Training]
     meaning: Mapping[str, str] = field(default_factory=dict)
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    needs: str = ""
+    data: Callable[[str, Settings], DataSet] = lambda name, settings: DATA_SETS[name]
 
     def size(self, dataset: str) -> int:
         """How many numbers the network for a data set learns or has been given."""
-        network = self.build(DATA_SETS[dataset], Settings(**self.settings[dataset]))
+        settings = Settings(**self.settings[dataset], seed=0)
+        network = self.build(self.data(dataset, settings), settings)
         return sum(tensor.size for tensor in network.state_dict().values())
 
 

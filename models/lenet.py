@@ -36,12 +36,12 @@ import numpy as np
 
 import minigrad as mg
 import minigrad.nn.functional as F
-from minigrad import nn, optim
+from minigrad import nn
 from minigrad.tensor import Tensor
 from models import pictures
 from models.architecture import Architecture
-from models.data import DataSet, Examples
-from models.training import Training, accuracy, predict
+from models.data import DataSet
+from models.training import Classification
 
 
 class LeNet5(nn.Module):
@@ -92,33 +92,16 @@ def shifted(images: Tensor, most: int) -> Tensor:
     return padded[mg.arange(n).reshape(n, 1, 1, 1), mg.arange(c).reshape(c, 1, 1), rows, columns]
 
 
-class LeNetTraining(Training):
-    """Cross-entropy on shifted images, Adam, and a learning rate that falls to zero."""
+class LeNetTraining(Classification):
+    """Learns from shifted images."""
 
     network: LeNet5
 
-    def __init__(self, network: LeNet5, data: Examples, settings: SimpleNamespace) -> None:
-        super().__init__(network, data, settings)
-        self.optimizer = optim.Adam(network.parameters(), lr=settings.lr)
-        steps = settings.epochs * len(self.loader)
-        self.schedule = optim.lr_scheduler.CosineAnnealingLR(self.optimizer, steps)
-
-    def step(self, *batch: Tensor) -> dict[str, Tensor]:
-        images, labels = batch
-        images = shifted(enlarged(images), self.settings.shift)
-        loss = F.cross_entropy(self.network(images), labels)
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
-        self.schedule.step()
-        return {"train_loss": loss.detach()}
-
-    def evaluate(self) -> dict[str, float]:
-        return {"test_accuracy": accuracy(self.network, self.test)}
+    def augmented(self, x: Tensor) -> Tensor:
+        return shifted(enlarged(x), self.settings.shift)
 
     def pictures(self, folder: Path, history: list[dict[str, Any]]) -> None:
-        probabilities, _ = predict(self.network, self.test)
-        pictures.of_classifier(history, probabilities, self.test, self.classes, folder)
+        super().pictures(folder, history)
         kernels = self.network.c1.weight.numpy()
         title = "The filters of C1, which slide over the image"
         pictures.weights(kernels.reshape(-1, *kernels.shape[2:]), title, folder / "first-layer.png")
@@ -175,6 +158,12 @@ ARCHITECTURE = Architecture(
         "cifar10": _LARGE,
     },
     meaning={"shift": "pixels by which training images are moved at most, at random"},
+    cost={
+        "digits": "25 s, 0.3 GiB",
+        "mnist": "2 min, 1.2 GiB",
+        "fashion_mnist": "2 min, 1.2 GiB",
+        "cifar10": "3 min, 2 GiB",
+    },
     build=_build,
     training=LeNetTraining,
 )

@@ -32,13 +32,13 @@ from matplotlib.axes import Axes
 
 import minigrad as mg
 import minigrad.nn.functional as F
-from minigrad import nn, optim
+from minigrad import nn
 from minigrad.data import TensorDataset
 from minigrad.tensor import Tensor
 from models import pictures
 from models.architecture import Architecture
-from models.data import DataSet, Examples
-from models.training import Training, accuracy, predict
+from models.data import DataSet
+from models.training import Classification, accuracy
 
 
 class MLP(nn.Module):
@@ -74,37 +74,18 @@ class MLP(nn.Module):
         return self.second(self.dropout(self.hidden(x)))
 
 
-class MLPTraining(Training):
-    """Cross-entropy, Adam, and a learning rate that falls to zero along half a cosine."""
+class MLPTraining(Classification):
+    """Draws the hidden space of a truth table, and the weights that see an image."""
 
     network: MLP
 
-    def __init__(self, network: MLP, data: Examples, settings: SimpleNamespace) -> None:
-        super().__init__(network, data, settings)
-        self.optimizer = optim.Adam(network.parameters(), lr=settings.lr)
-        steps = settings.epochs * len(self.loader)
-        self.schedule = optim.lr_scheduler.CosineAnnealingLR(self.optimizer, steps)
-
-    def step(self, *batch: Tensor) -> dict[str, Tensor]:
-        x, labels = batch
-        loss = F.cross_entropy(self.network(x), labels)
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
-        self.schedule.step()
-        return {"train_loss": loss.detach()}
-
-    def evaluate(self) -> dict[str, float]:
-        return {"test_accuracy": accuracy(self.network, self.test)}
-
     def pictures(self, folder: Path, history: list[dict[str, Any]]) -> None:
-        probabilities, _ = predict(self.network, self.test)
         shape = self.test.tensors[0].shape[1:]
         if len(shape) == 1:
             pictures.curves(history, folder / "curves.png")
             draw_hidden_space(self.network, self.test, folder / "hidden-space.png")
             return
-        pictures.of_classifier(history, probabilities, self.test, self.classes, folder)
+        super().pictures(folder, history)
         strongest = np.argsort(-np.linalg.norm(self.network.second.weight.numpy(), axis=0))[:40]
         tiles = self.network.first.weight.numpy()[strongest].reshape(-1, *shape)[:, 0]
         title = f"Weights of the {len(tiles)} hidden units with the most influence, as images"
@@ -221,6 +202,7 @@ ARCHITECTURE = Architecture(
         "input_dropout": "fraction of the inputs that is dropped in training",
         "dropout": "fraction of the hidden units that is dropped in training",
     },
+    cost={"digits": "8 s, 0.2 GiB", "mnist": "1.5 min, 0.9 GiB", "xor": "2 s, 0.2 GiB"},
     build=_build,
     training=MLPTraining,
 )

@@ -210,6 +210,9 @@ class PerceptronTraining(Training):
         right = (self.network.classify(x) == labels).astype("float32").mean()
         return {"test_accuracy": float(right)}
 
+    def answers(self, x: Tensor) -> list[tuple[str, str]]:
+        return [(self.classes[i], "") for i in self.network.classify(x).numpy()]
+
     def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | {name: getattr(self, name) for name in _LEARNED}
 
@@ -306,6 +309,11 @@ ARCHITECTURE = Architecture(
         "xor": _TABLE,
     },
     meaning={"decay": "in epoch k the learning rate is lr / (1 + decay (k − 1))"},
+    cost={
+        "digits": "2 s, 0.2 GiB",
+        "mnist": "6 s, 0.9 GiB",
+        **dict.fromkeys(("and", "or", "not", "xor"), "1 s, 0.2 GiB"),
+    },
     build=_build,
     training=PerceptronTraining,
 )

@@ -172,6 +172,26 @@ def of_classifier(
     confident_mistakes(images, scores, labels, classes, folder / "mistakes.png", unit)
 
 
+def answers(
+    images: np.ndarray, said: Sequence[tuple[str, str]], truths: Sequence[str], path: Path
+) -> None:
+    """Images (n, c, h, w), each under the class that it is taken for and how sure that is, and
+    under its own class if that is another."""
+    columns = 8
+    rows = -(-len(images) // columns)
+    wrong = [guess != truth for (guess, _), truth in zip(said, truths, strict=True)]
+    title = f"What the network takes {len(images)} test images for; {sum(wrong)} wrong"
+    made = figure(9.0, 0.4 + 1.4 * rows, title)
+    panels = grid(made, rows, columns).ravel()
+    for axes in panels:
+        axes.set_axis_off()
+    for i, (axes, image) in enumerate(zip(panels, images, strict=False)):
+        show_image(axes, image)
+        text = "".join(said[i]) + (f"\nreally {truths[i]}" if wrong[i] else "")
+        axes.set_title(text, fontsize=8, loc="center", color=ORANGE if wrong[i] else "k")
+    save(made, path)
+
+
 # ---------------------------------------------------------------------------------------------
 # Images and weights
 # ---------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@
     checkpoint.safetensors   all that training needs to go on as if it had never stopped
     model.safetensors        the weights of the network
     pictures/                what the model drew of itself
+    samples/                 what `python -m models sample` drew, a folder a seed
 
 Every file is written beside its place and renamed, so that a run killed at any moment leaves whole
 files, and the checkpoint is one file, so that its parts always belong to the same epoch.
@@ -62,7 +63,7 @@ class Run:
         run = cls(path)
         for name in ("config.json", "checkpoint.safetensors"):
             if not (path / name).is_file():
-                raise RunError(f"resume: {path} is no run folder that can go on, it has no {name}")
+                raise RunError(f"{path} is no run folder, it has no {name}")
         return run
 
     def config(self) -> dict[str, Any]:
@@ -76,6 +77,12 @@ class Run:
     def pictures(self) -> Path:
         """The folder that pictures are drawn into."""
         return self.path / "pictures"
+
+    def samples(self, seed: int) -> Path:
+        """The folder for what is drawn from the trained model with a seed; made where missing."""
+        folder = self.path / "samples" / f"seed-{seed}"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
     def write_metrics(self, history: list[dict[str, Any]]) -> None:
         """Write metrics.jsonl: one object an epoch, all of them, so that no line is ever torn."""
@@ -99,7 +106,7 @@ class Run:
             arrays = {name: tensor.numpy() for name, tensor in load(path).items()}
             return _with_arrays(json.loads(arrays.pop(_STATE).tobytes()), arrays)
         except (ValueError, KeyError) as error:
-            raise RunError(f"resume: {path} is no checkpoint of a run ({error})") from None
+            raise RunError(f"{path} is no checkpoint of a run ({error})") from None
 
     def _write(self, name: str, text: str) -> None:
         write_atomically(self.path / name, text)

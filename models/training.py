@@ -17,10 +17,12 @@ from typing import Any
 from tqdm import tqdm
 
 import minigrad as mg
-from minigrad import nn
+import minigrad.nn.functional as F
+from minigrad import nn, optim
 from minigrad.backend import random_state, set_random_state
 from minigrad.data import DataLoader, TensorDataset
 from minigrad.tensor import Tensor
+from models import pictures
 from models.data import Examples
 from models.run import Run
 
@@ -72,6 +74,10 @@ class Training:
         """What to print at the end besides the measurements."""
         return ""
 
+    def answers(self, x: Tensor) -> list[tuple[str, str]]:
+        """The class that the network takes each input of (n, …) for, and how sure it is or ""."""
+        raise NotImplementedError(f"{type(self).__name__}: defines neither answers nor sample")
+
     # -- What is the same for all, unless a model has reasons --------------------------------------
 
     def epoch(self, progress: Progress) -> dict[str, float]:
@@ -85,6 +91,24 @@ class Training:
                 totals[name] = totals.get(name, 0.0) + mean.detach() * float(n)
             progress.update(n, means)
         return {name: float(total) / len(self.train) for name, total in totals.items()}
+
+    def sample(self, count: int, folder: Path) -> str:
+        """Draw from the trained model or, as here, show it at work on random test examples.
+
+        Pictures go into the folder; returns what to print.
+        """
+        chosen = mg.randperm(len(self.test))[:count]
+        x, labels = (tensor[chosen] for tensor in self.test.tensors)
+        answers = self.answers(x)
+        truths = [self.classes[label] for label in labels.numpy()]
+        if x.ndim == 4:
+            pictures.answers(x.numpy(), answers, truths, folder / "answers.png")
+            return ""
+        rows = x.numpy().reshape(len(x), -1)
+        return "\n".join(
+            f"{', '.join(f'{value:g}' for value in row)}: {guess}{sure}, really {truth}"
+            for row, (guess, sure), truth in zip(rows, answers, truths, strict=True)
+        )
 
     def weights(self) -> dict[str, Any]:
         """What model.safetensors shall hold."""
@@ -101,6 +125,44 @@ class Training:
 
     def _parts(self) -> dict[str, Any]:
         return {name: part for name, part in vars(self).items() if hasattr(part, "state_dict")}
+
+
+class Classification(Training):
+    """Cross-entropy, Adam, and a learning rate that falls to zero along half a cosine.
+
+    Settings: epochs, batch_size, lr. What most classifiers learn with; a model overrides what it
+    does otherwise.
+    """
+
+    def __init__(self, network: nn.Module, data: Examples, settings: SimpleNamespace) -> None:
+        super().__init__(network, data, settings)
+        self.optimizer = optim.Adam(network.parameters(), lr=settings.lr)
+        steps = settings.epochs * len(self.loader)
+        self.schedule = optim.lr_scheduler.CosineAnnealingLR(self.optimizer, steps)
+
+    def augmented(self, x: Tensor) -> Tensor:
+        """The inputs as they are trained with, distorted at random where a model does so."""
+        return x
+
+    def step(self, *batch: Tensor) -> dict[str, Tensor]:
+        x, labels = batch
+        loss = F.cross_entropy(self.network(self.augmented(x)), labels)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        self.schedule.step()
+        return {"train_loss": loss.detach()}
+
+    def evaluate(self) -> dict[str, float]:
+        return {"test_accuracy": accuracy(self.network, self.test)}
+
+    def pictures(self, folder: Path, history: list[dict[str, Any]]) -> None:
+        probabilities, _ = predict(self.network, self.test)
+        pictures.of_classifier(history, probabilities, self.test, self.classes, folder)
+
+    def answers(self, x: Tensor) -> list[tuple[str, str]]:
+        probabilities, _ = predict(self.network, TensorDataset(x, mg.zeros(len(x))))
+        return [(self.classes[row.argmax()], f" ({row.max():.2f})") for row in probabilities]
 
 
 class Progress:
@@ -206,7 +268,7 @@ def predict(network: nn.Module, data: TensorDataset, batch_size: int = 1000) -> 
     probabilities, labels = [], []
     with mg.no_grad():
         for x, label in DataLoader(data, batch_size):
-            probabilities.append(nn.functional.softmax(network(x), -1))
+            probabilities.append(F.softmax(network(x), -1))
             labels.append(label)
     return mg.concatenate(probabilities).numpy(), mg.concatenate(labels).numpy()
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 import minigrad as mg
 import models
+from models import pictures
 from models.__main__ import main
 from models.architecture import Settings, architectures
 from models.data import DATA_SETS
@@ -144,6 +146,66 @@ def test_xor_stops_the_perceptron_with_a_proof(capsys):
     assert Path("runs/perceptron-xor-1/pictures/boundary.png").is_file()
 
 
+# -- A trained model at work ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", SMALL)
+def test_a_classifier_shows_what_it_takes_test_images_for(model, monkeypatch, capsys):
+    assert command("train", model, *SMALL[model], "--out", "run", "--quiet") == 0
+    capsys.readouterr()
+    drawn = []
+    monkeypatch.setattr(pictures, "answers", lambda *arguments: drawn.append(arguments))
+    for seed, count in (("3", "7"), ("3", "7"), ("4", "7"), ("3", "2")):
+        assert command("sample", "run", "--seed", seed, "--count", count) == 0
+    (first, again, other, few) = ([images.tobytes(), *rest] for images, *rest in drawn)
+    assert first == again
+    assert first[0] != other[0]
+    assert (len(first[1]), len(few[1])) == (7, 2)
+    _, test = DATA_SETS["digits"].read()
+    images, labels = (tensor.numpy() for tensor in test.tensors)
+    history = metrics("run")
+    for image, truth in zip(drawn[0][0], drawn[0][2], strict=True):
+        (place,) = [i for i, known in enumerate(images) if np.array_equal(known, image)]
+        assert truth == str(labels[place])
+    assert history == metrics("run")
+
+
+def test_the_answers_are_drawn_into_a_folder_of_the_seed(capsys):
+    assert command("train", "mlp", *SMALL["mlp"], "--out", "run", "--quiet") == 0
+    weights = Path("run/model.safetensors").read_bytes()
+    capsys.readouterr()
+    assert command("sample", "run", "--seed", "5", "--count", "9") == 0
+    assert capsys.readouterr().out == "run/samples/seed-5/answers.png\n"
+    assert Path("run/samples/seed-5/answers.png").read_bytes().startswith(b"\x89PNG")
+    assert Path("run/model.safetensors").read_bytes() == weights
+
+
+@pytest.mark.parametrize("model", ["perceptron", "mlp"])
+def test_a_gate_is_shown_as_rows_of_its_truth_table(model, capsys):
+    data = {"perceptron": "and", "mlp": "xor"}[model]
+    assert command("train", model, "--dataset", data, "--out", "run", "--quiet") == 0
+    capsys.readouterr()
+    assert command("sample", "run") == 0
+    truth = {"and": "1, 1", "xor": "1, 0"}[data]
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4
+    (line,) = [line for line in lines if line.startswith(truth)]
+    assert line.split()[2].startswith("true")
+    assert line.endswith("really true")
+
+
+def test_a_run_is_shown_as_it_was_interrupted(monkeypatch, capsys):
+    def interrupted(self, folder, history):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(architectures()["mlp"].training, "pictures", interrupted)
+        assert command("train", "mlp", *SMALL["mlp"], "--out", "run", "--quiet") == 130
+    assert command("sample", "run") == 0
+    assert command("sample", "nothing") == 2
+    assert "nothing is no run folder, it has no config.json" in capsys.readouterr().err
+
+
 # -- Interrupted and gone on with -----------------------------------------------------------------
 
 
@@ -269,7 +331,9 @@ def test_a_measurement_that_is_not_finite_ends_the_run(monkeypatch, capsys):
         (["train", "perceptron", "--batch-size", "3"], "unrecognized arguments: --batch-size 3"),
         (["train", "mlp", "--momentum", "3"], "unrecognized arguments: --momentum 3"),
         (["resume"], "the following arguments are required: RUN"),
-        (["resume", "nowhere"], "nowhere is no run folder that can go on, it has no config.json"),
+        (["sample"], "the following arguments are required: RUN"),
+        (["sample", "nowhere", "--count", "0"], "--count: wants a positive integer, got 0"),
+        (["resume", "nowhere"], "nowhere is no run folder, it has no config.json"),
     ],
 )
 def test_a_wrong_call_gets_one_line_and_exit_code_2(arguments, message, capsys):
@@ -343,8 +407,9 @@ class GuessTraining(Training):
 
 ARCHITECTURE = Architecture(
     title="Guess", paper="Nobody 2000", reference="none", training=GuessTraining,
-    settings={"xor": {"epochs": 2, "batch_size": 3, "courage": 0.5}},
-    meaning={"courage": "how much"},
+    settings={"xor": {"epochs": 2, "batch_size": 3, "courage": 0.5, "mood": "glad", "diary": ""}},
+    meaning={"courage": "how much", "mood": "which", "diary": "a file"},
+    choices={"mood": ("glad", "sad")}, cost={"xor": "no time, no memory"}, needs="a good mood",
     build=lambda data, settings: nn.Linear(2, 1),
 )
 """
@@ -354,10 +419,14 @@ def test_a_new_architecture_is_one_new_file(tmp_path, monkeypatch, capsys):
     (tmp_path / "guess.py").write_text(NEW_MODEL)
     monkeypatch.setattr(models, "__path__", [*models.__path__, str(tmp_path)])
     monkeypatch.delitem(sys.modules, "models.guess", raising=False)
-    assert command("train", "guess", "--courage", "0.75", "--quiet") == 0
+    words = ["--mood", "sad", "--diary", "d.txt"]
+    assert command("train", "guess", "--courage", "0.75", *words, "--quiet") == 0
     assert capsys.readouterr().out.startswith("guess on xor: test_error 0.2500 after 2 epochs")
     config = json.loads(Path("runs/guess-xor-1/config.json").read_text())
-    assert config["settings"] == {"epochs": 2, "batch_size": 3, "courage": 0.75, "seed": 0}
+    words = {"mood": "sad", "diary": "d.txt"}
+    assert config["settings"] == {"epochs": 2, "batch_size": 3, "courage": 0.75, "seed": 0, **words}
+    assert command("train", "guess", "--mood", "bad") == 2
+    assert "--mood: invalid choice: 'bad' (choose from" in capsys.readouterr().err
     monkeypatch.delitem(sys.modules, "models.guess")
 
 
@@ -375,7 +444,18 @@ def test_every_architecture_says_what_its_settings_mean():
         for settings in architecture.settings.values():
             assert "epochs" in settings
             assert set(settings) <= {"epochs", "batch_size", "lr", *architecture.meaning}
-        assert set(architecture.settings) <= set(DATA_SETS)
+            for setting, value in settings.items():
+                assert value in architecture.choices.get(setting, (value,))
+
+
+def test_every_architecture_says_what_it_takes_in_time_and_memory(capsys):
+    for name, architecture in architectures().items():
+        assert set(architecture.cost) == set(architecture.settings)
+        assert command("train", name, "--help") == 0
+        out = capsys.readouterr().out
+        for data, cost in architecture.cost.items():
+            assert re.search(rf"^  {data} +{re.escape(cost)}$", out, re.MULTILINE)
+        assert " ".join(architecture.needs.split()) in " ".join(out.split())
 
 
 def test_the_curves_are_finite_where_an_error_is_zero():
