@@ -16,8 +16,8 @@ import minigrad as mg
 from minigrad import nn, optim
 from minigrad.data import DataLoader, TensorDataset
 from minigrad.optim import lr_scheduler
-from models.architecture import architectures
-from models.data import DATA_SETS, Examples
+from models.architecture import FOLDER, architectures
+from models.data import Examples
 from models.run import Run
 from models.training import Progress, fit, restore
 from tests import strict
@@ -198,11 +198,14 @@ def test_loaders_move_whole_batches(backend):
 # ---------------------------------------------------------------------------------------------
 
 LARGE = ("mnist", "fashion_mnist", "cifar10")  # which come by download
+FASTER: dict[
+    tuple[str, str], dict
+] = {}  # smaller settings of a model for a data set, if it is slow
 MODELS = {
     (name, dataset): architecture
     for name, architecture in architectures().items()
     for dataset in architecture.settings
-    if dataset not in LARGE
+    if dataset not in (*LARGE, FOLDER)
 }
 # What learns by a rule of its own decides example by example on the host what to change.
 WITHOUT_STEP = {"mcculloch_pitts", "perceptron"}
@@ -211,11 +214,14 @@ WITHOUT_STEP = {"mcculloch_pitts", "perceptron"}
 def training_of(name, dataset, backend, epochs=2):
     """A model before its first step, with some of the data, as the command would build it."""
     architecture = MODELS[name, dataset]
-    settings = SimpleNamespace(**{**architecture.settings[dataset], "epochs": epochs}, seed=3)
-    data = DATA_SETS[dataset].load(backend)
+    faster = FASTER.get((name, dataset), {})
+    given_ = {**architecture.settings[dataset], **faster, "epochs": epochs}
+    settings = SimpleNamespace(**given_, seed=3)
+    data_set = architecture.data(dataset, settings)
+    data = data_set.load(backend)
     few = [TensorDataset(*(t[:64] for t in part.tensors)) for part in (data.train, data.test)]
     mg.manual_seed(0)
-    network = architecture.build(DATA_SETS[dataset], settings)
+    network = architecture.build(data_set, settings)
     mg.manual_seed(1)  # the host drew the weights; from here on each backend draws its own
     return architecture.training(network, Examples(*few, data.classes), settings)
 

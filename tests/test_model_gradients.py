@@ -19,8 +19,8 @@ import minigrad.nn.functional as F
 from minigrad.backend import seeded
 from minigrad.data import TensorDataset
 from minigrad.gradcheck import check_rules, directional_error
-from models.architecture import architectures
-from models.data import DATA_SETS, Examples
+from models.architecture import FOLDER, architectures
+from models.data import Examples
 from models.lenet import LeNet5, enlarged, shifted
 from models.mlp import MLP
 from models.perceptron import Perceptron, PerceptronTraining, exact, fire
@@ -58,7 +58,10 @@ ENTRIES = {
 WITHOUT_GRADIENT = {"mcculloch_pitts", "perceptron"}
 
 NETWORKS = [
-    (name, dataset) for name in ENTRIES for dataset in ("small", *ARCHITECTURES[name].settings)
+    (name, dataset)
+    for name in ENTRIES
+    for dataset in ("small", *ARCHITECTURES[name].settings)
+    if dataset != FOLDER
 ]
 
 
@@ -68,13 +71,20 @@ def test_complete():
 
 @pytest.mark.parametrize("name", sorted(WITHOUT_GRADIENT))
 def test_models_without_a_gradient_have_no_parameters(name):
-    for dataset, given_ in ARCHITECTURES[name].settings.items():
-        network = ARCHITECTURES[name].build(DATA_SETS[dataset], SimpleNamespace(**given_))
+    for dataset in ARCHITECTURES[name].settings:
+        network, _ = built(name, dataset)
         assert list(network.parameters()) == []
 
 
 def settings_of(name, dataset):
     return SimpleNamespace(**ARCHITECTURES[name].settings[dataset], seed=0)
+
+
+def built(name, dataset):
+    """The untrained network for a data set, and the data set."""
+    given_ = settings_of(name, dataset)
+    data = ARCHITECTURES[name].data(dataset, given_)
+    return ARCHITECTURES[name].build(data, given_), data
 
 
 def case_of(name, dataset, seed, n=3):
@@ -84,8 +94,7 @@ def case_of(name, dataset, seed, n=3):
         if dataset == "small":
             network, shape, classes = entry.small(), entry.shape, 3
         else:
-            data = DATA_SETS[dataset]
-            network = ARCHITECTURES[name].build(data, settings_of(name, dataset))
+            network, data = built(name, dataset)
             shape, classes = data.shape, len(data.classes)
     rng = np.random.default_rng(seed)
     x = rng.uniform(0.0, 1.0, (n, *shape))
@@ -165,7 +174,7 @@ def test_a_step_follows_the_gradient_that_is_checked(name, dataset):
     given_ = settings_of(name, dataset)
     given_.shift = 1
     table = TensorDataset(case.inputs[0], case.fixed[0])
-    data = Examples(table, table, DATA_SETS[dataset].classes)
+    data = Examples(table, table, ARCHITECTURES[name].data(dataset, given_).classes)
     training = ARCHITECTURES[name].training(case.module, data, given_)
     leaves = [mg.Tensor(x, requires_grad=True) for x in case.values]
     (loss,) = case(*leaves)
