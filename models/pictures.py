@@ -223,6 +223,21 @@ def weights(tiles: np.ndarray, title: str, path: Path, names: Sequence[str] = ()
     save(made, path)
 
 
+def colour_weights(tiles: np.ndarray, title: str, path: Path) -> None:
+    """Weights (n, 3, h, w) on red, green and blue as colours: grey where all three are zero, each
+    tile in a scale of its own."""
+    limits = np.abs(tiles).max(axis=(1, 2, 3), keepdims=True)
+    colours = 0.5 + tiles / (2.0 * np.where(limits > 0.0, limits, 1.0))
+    columns = min(len(tiles), 16)
+    rows = -(-len(tiles) // columns)
+    made = figure(0.55 * max(columns, 10) + 0.2, 0.55 * rows + 0.5, title)
+    for axes in grid(made, rows, columns).ravel():
+        axes.set_axis_off()
+    for axes, colour in zip(made.axes, colours, strict=False):
+        show_image(axes, colour)
+    save(made, path)
+
+
 # ---------------------------------------------------------------------------------------------
 # The plane
 # ---------------------------------------------------------------------------------------------

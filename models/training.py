@@ -21,6 +21,7 @@ import minigrad.nn.functional as F
 from minigrad import nn, optim
 from minigrad.backend import random_state, set_random_state
 from minigrad.data import DataLoader, TensorDataset
+from minigrad.optim.lr_scheduler import CosineAnnealingLR, LRScheduler
 from minigrad.tensor import Tensor
 from models import pictures
 from models.data import Examples
@@ -136,9 +137,9 @@ class Classification(Training):
 
     def __init__(self, network: nn.Module, data: Examples, settings: SimpleNamespace) -> None:
         super().__init__(network, data, settings)
-        self.optimizer = optim.Adam(network.parameters(), lr=settings.lr)
+        self.optimizer: optim.Optimizer = optim.Adam(network.parameters(), lr=settings.lr)
         steps = settings.epochs * len(self.loader)
-        self.schedule = optim.lr_scheduler.CosineAnnealingLR(self.optimizer, steps)
+        self.schedule: LRScheduler = CosineAnnealingLR(self.optimizer, steps)
 
     def augmented(self, x: Tensor) -> Tensor:
         """The inputs as they are trained with, distorted at random where a model does so."""
