@@ -377,23 +377,26 @@ def draw_layers(summary: Summary, path: Path) -> None:
 
 
 def draw_patches(network: FromPatches, image: Tensor, path: Path) -> None:
-    """One image (1, c, h, w), random patches as in training, and the patches of evaluation."""
+    """One image (1, c, h, w) and its patches in training and in evaluation, and the mean image."""
     large = scaled(image, network.size)
     with mg.no_grad():
         trained = [network.random_patches(large).numpy()[0] for _ in range(10)]
         tested = [patch.numpy()[0] for patch in network.fixed_patches(large)]
-    words = "random places" + (", mirrored every other time" if network.mirror else "")
-    rows = ((f"training: {words}", trained), ("evaluation: the mean of these", tested))
-    made = pictures.figure(9.0, 3.2)
-    whole, parts = made.subfigures(1, 2, width_ratios=(1.0, 3.4))
-    axes = pictures.grid(whole, 1, 1)[0, 0]
-    pictures.show_image(axes, large.numpy()[0])
-    axes.set_title(f"{network.size} × {network.size} pixels")
-    for panel, (title, patches) in zip(parts.subfigures(2, 1), rows, strict=True):
-        size = f"{network.patch} × {network.patch}"
-        panel.suptitle(f"{title} ({size} pixels)", x=0.01, ha="left", fontsize=10)
-        for axes, patch in zip(pictures.grid(panel, 1, 10)[0], patches, strict=False):
-            pictures.show_image(axes, patch)
+    where = "random places" + (", half of them mirrored" if network.mirror else "")
+    size, patch = (f"{n} × {n} pixels" for n in (network.size, network.patch))
+    titles = (
+        f"An image of {size}, and patches of {patch} for training: at {where}",
+        f"The mean image, and {len(tested)} patches for testing: their mean prediction counts",
+    )
+    seen = ([large.numpy()[0], *trained], [network.mean.numpy() / 255.0, *tested])
+    made: Any = pictures.figure(9.0, 2.9)
+    for part, title, images in zip(made.subfigures(2, 1), titles, seen, strict=True):
+        part.suptitle(title, x=0.01, ha="left", fontsize=10)
+        panels = pictures.grid(part, 1, 11, width_ratios=(1.6, *[1.0] * 10))[0]
+        for axes, shown in zip(panels, images, strict=False):
+            pictures.show_image(axes, shown)
+        for axes in panels[len(images) :]:
+            axes.set_axis_off()
     pictures.save(made, path)
 
 

@@ -19,6 +19,7 @@ import minigrad.nn.functional as F
 from minigrad.backend import seeded
 from minigrad.data import TensorDataset
 from minigrad.gradcheck import check_rules, directional_error
+from models.alexnet import AlexNet, FromPatches
 from models.architecture import FOLDER, architectures
 from models.data import Examples
 from models.lenet import LeNet5, enlarged, shifted
@@ -48,9 +49,14 @@ def _lenet_loss(network, x, labels):
     return F.cross_entropy(network(shifted(enlarged(x), 1)), labels)
 
 
+def _small_alexnet():
+    return FromPatches(AlexNet(3, 1, 20, 0.01), 1, 22, 20)
+
+
 ENTRIES = {
     "mlp": Entry(_mlp_loss, lambda: MLP(4, 5, 3, F.tanh, 0.2, 0.3), (4,)),
     "lenet": Entry(_lenet_loss, lambda: LeNet5(1, 8, 3), (1, 8, 8)),
+    "alexnet": Entry(_mlp_loss, _small_alexnet, (1, 22, 22)),
 }
 
 # These have nothing to differentiate: thresholds are flat, and what learns has a rule of its own,

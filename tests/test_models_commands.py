@@ -25,6 +25,7 @@ SMALL = {
     "mlp": ["--epochs", "3", "--hidden", "8"],
     "lenet": ["--epochs", "3", "--batch-size", "128"],
     "perceptron": ["--epochs", "3"],
+    "alexnet": ["--epochs", "3", "--batch-size", "128", "--size", "22", "--width", "0.02"],
 }
 
 
