@@ -85,13 +85,19 @@ def curves(history: list[dict[str, Any]], path: Path) -> None:
     save(made, path)
 
 
-def confusion(guesses: np.ndarray, labels: np.ndarray, classes: Sequence[str], path: Path) -> None:
+def confusion(
+    guesses: np.ndarray,
+    labels: np.ndarray,
+    classes: Sequence[str],
+    path: Path,
+    what: str = "test images",
+) -> None:
     """How many examples of each class were taken for each class; colour shows the mistakes."""
     counts = np.zeros((len(classes), len(classes)), dtype=int)
     np.add.at(counts, (labels, guesses), 1)
     mistakes = counts * (1 - np.eye(len(classes), dtype=int))
     wrong = mistakes.sum()
-    title = f"{wrong} of {len(labels)} test images are taken for another class"
+    title = f"{wrong} of {len(labels)} {what} are taken for another class"
     if mistakes.max() > 1:
         true, taken = np.unravel_index(mistakes.argmax(), mistakes.shape)
         title += f",\nmost often {classes[true]} for {classes[taken]} ({mistakes.max()} times)"
