@@ -98,6 +98,10 @@ NEAREST = {
     "minigrad/nn/functional/recurrent.py": ["recurrent", "torch_cases"],
     "minigrad/nn/functional/sparse.py": ["activation", "layers"],
     "minigrad/optim": ["optim"],
+    "models/cnn.py": ["models_cnn"],
+    "models/contest.py": ["models_contest"],
+    "models/moving_digits.py": ["models_cnn"],
+    "models/waveforms.py": ["models_cnn"],
 }
 
 
@@ -860,6 +864,35 @@ PLANTED = {
         ("swapped arguments", "RMSprop", "v *= alpha\n            v += (1.0 - alpha) *",
          "v *= 1.0 - alpha\n            v += alpha *"),
         ("off by one", "Adagrad", "(1.0 + (t - 1) * lr_decay)", "(1.0 + t * lr_decay)"),
+    ],
+    "models/cnn.py": [
+        ("off by one", "on_torus", "(kernel // 2, (kernel - 1) // 2) * axes",
+         "(kernel // 2, kernel // 2) * axes"),
+        ("off by one", "ConvolutionalNetwork", "            if found:\n",
+         "            if not found:\n"),
+        ("wrong axis", "FrameByFrame", "x.swapaxes(1, 2).reshape(n * t", "x.reshape(n * t"),
+        ("wrong axis", "FrameByFrame", "reshape(n, t, -1).mean(1)", "reshape(t, n, -1).mean(0)"),
+        ("wrong function", "SlidingLeNet5", "F.adaptive_max_pool2d(", "F.adaptive_avg_pool2d("),
+        ("sign", "moved", "(right, -right, down, -down)", "(-right, right, down, -down)"),
+        ("missing term", "shift_curve", "(-pixels, 0), (0, pixels), (0, -pixels)}",
+         "(-pixels, 0)}"),
+    ],
+    "models/contest.py": [
+        ("lost dependence", "ContestTraining", "        for loss in losses.values():\n"
+         "            loss.backward()", "        next(iter(losses.values())).backward()"),
+        ("missing check", "of_equal_size",
+         "min(narrow, wide, key=lambda network: abs(size_of(network) - size))", "wide"),
+    ],
+    "models/moving_digits.py": [
+        ("swapped arguments", "clip", "(pixel - place[..., :1])", "(pixel - place[..., 1:])"),
+        ("wrong constant", "clips", "start = rng.integers(0, SIZE,",
+         "start = rng.integers(0, SIZE - 8,"),
+        ("wrong axis", "clips", "rng.integers(1, 3, (count, 1))", "rng.integers(1, 3, (count, 2))"),
+    ],
+    "models/waveforms.py": [
+        ("wrong constant", "WAVES", "0.75 * f * t**2", "1.5 * f * t**2"),
+        ("missing term", "wave", "    s = s - s.mean(1, keepdims=True)\n", ""),
+        ("missing factor", "series", "a[rows] * wave(", "wave("),
     ],
 }  # fmt: skip
 

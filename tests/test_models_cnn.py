@@ -155,6 +155,9 @@ def test_the_sliding_network_has_the_numbers_of_lenet(lenets):
         "F6": (84,),
         "output": (10,),
     }
+    layers = lenets[1].layers(mg.tensor(random(0, 2, 1, 28, 28)))
+    most = layers["C5"].numpy().max((2, 3), keepdims=True)
+    np.testing.assert_array_equal(layers["maximum"].numpy(), most)
 
 
 @settings(max_examples=10)
