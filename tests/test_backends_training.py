@@ -198,9 +198,10 @@ def test_loaders_move_whole_batches(backend):
 # ---------------------------------------------------------------------------------------------
 
 LARGE = ("mnist", "fashion_mnist", "cifar10")  # which come by download
-FASTER: dict[
-    tuple[str, str], dict
-] = {}  # smaller settings of a model for a data set, if it is slow
+FASTER: dict[tuple[str, str], dict] = {  # smaller settings of a model for a data set, if it is slow
+    ("rbm", "digits"): {"temperatures": 20},
+    ("dbn", "digits"): {"pretrain": 1},
+}
 MODELS = {
     (name, dataset): architecture
     for name, architecture in architectures().items()
@@ -209,6 +210,7 @@ MODELS = {
 }
 # What learns by a rule of its own decides example by example on the host what to change.
 WITHOUT_STEP = {"mcculloch_pitts", "perceptron"}
+DRAWING = {"rbm", "dbn"}  # whose rule is to draw at random
 
 
 def training_of(name, dataset, backend, epochs=2):
@@ -234,6 +236,8 @@ def test_every_model_trains_on_something_small():
 @pytest.mark.parametrize(("name", "dataset"), [m for m in MODELS if m[0] not in WITHOUT_STEP])
 def test_one_step_of_every_model(name, dataset, backend):
     """The code of the model as it is; without random numbers on CuPy, which draws others."""
+    if backend == "cupy" and name in DRAWING:
+        pytest.skip("cannot do without random numbers")
     measured = {}
     for where in ("numpy", backend):
         with mg.use_backend(where):
@@ -262,7 +266,7 @@ def test_models_train_and_go_on(name, dataset, backend, tmp_path):
         history = []
         hopeless = training.finished is not None  # as XOR for a perceptron
         fit(training, run, history, quiet=True)
-        assert len(history) in ((0,) if hopeless else (1, 2))
+        assert len(history) in ((0,) if hopeless else (1, training.settings.epochs))
         assert all(np.isfinite(value) for epoch in history for value in epoch.values())
         again = training_of(name, dataset, backend)
         assert restore(again, run) == history

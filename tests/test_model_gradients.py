@@ -95,8 +95,12 @@ NETWORKS = [
 ]
 
 
+# What learns the gradient of a free energy: test_models_rbm and test_models_dbn check it.
+ENERGIES = {"rbm", "dbn"}
+
+
 def test_complete():
-    assert set(ARCHITECTURES) == set(ENTRIES) | WITHOUT_GRADIENT
+    assert set(ARCHITECTURES) == set(ENTRIES) | WITHOUT_GRADIENT | ENERGIES
 
 
 @pytest.mark.parametrize("name", sorted(WITHOUT_GRADIENT))
