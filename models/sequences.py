@@ -426,9 +426,10 @@ def read_text(name: str) -> str:
     if name == TOPICS:
         from pydoc_data.topics import topics
 
-        paragraphs = re.split(r"\n\s*\n", "\n\n".join(topics.values()))
-        once = {" ".join(paragraph.split()): paragraph for paragraph in reversed(paragraphs)}
-        return "\n\n".join(reversed(once.values()))
+        once: dict[str, str] = {}
+        for paragraph in re.split(r"\n\s*\n", "\n\n".join(topics.values())):
+            once.setdefault(" ".join(paragraph.split()), paragraph)
+        return "\n\n".join(once.values())
     try:
         content = Path(name).read_bytes()
     except OSError as error:
@@ -490,36 +491,44 @@ def text_data(settings: SimpleNamespace) -> DataSet:
     return DataSet("text", read, (), vocabulary)
 
 
-def bigram_perplexity(train: TensorDataset, test: TensorDataset, symbols: int) -> float:
-    """exp(−log p(w | v) on average) over the test pairs of a symbol v and the next w, for ::
+def bigram_probabilities(pairs: np.ndarray, test: np.ndarray, symbols: int, d: float) -> np.ndarray:
+    """p(w | v) of test pairs (v, w), (n, 2), after a text with the given pairs, (m, 2)::
 
         p(w | v) = max(c(v, w) − d, 0) / c(v) + d n(v) / c(v) · q(w)
         q(w)     = max(m(w) − d, 0) / M + d k / M · 1 / symbols
 
-    c(v, w) counts the pairs that are learned and c(v) those that begin with v; n(v) different
-    symbols follow v, and m(w) different ones precede w, which is above 0 for k symbols and sums to
-    M. Where c(v) = 0, p is q. The discount d is the one of 0.05, 0.1, … 0.95 with the least
-    perplexity on the test pairs themselves: no other model is given that.
+    c(v, w) counts the pair and c(v) all that begin with v; n(v) different symbols follow v, and
+    m(w) different ones precede w, which is above 0 for k of all symbols and sums to M. Where
+    c(v) = 0, p is q. The discount d is between 0 and 1.
 
-    Source: R. Kneser & H. Ney 1995, "Improved backing-off for m-gram language modeling",
-    interpolated as in S. F. Chen & J. Goodman 1999, "An empirical study of smoothing techniques
-    for language modeling".
+    Source: R. Kneser & H. Ney 1995, "Improved backing-off for m-gram language modeling", as
+    interpolated by S. F. Chen & J. Goodman 1999, "An empirical study of smoothing techniques for
+    language modeling".
     """
-    before, after = (tensor.numpy().ravel() for tensor in train.tensors)
-    pairs, counts = np.unique(before * symbols + after, return_counts=True)
-    v_total = np.bincount(before, minlength=symbols)
-    v_different = np.bincount(pairs // symbols, minlength=symbols)
-    w_different = np.bincount(pairs % symbols, minlength=symbols)
-    v, w = (tensor.numpy().ravel() for tensor in test.tensors)
-    at = np.searchsorted(pairs, v * symbols + w).clip(max=len(pairs) - 1)
-    count = np.where(pairs[at] == v * symbols + w, counts[at], 0)
-    total = np.maximum(v_total[v], 1)
-    losses = []
-    for d in np.arange(1, 20) / 20:
-        known = np.count_nonzero(w_different) / symbols
-        q = (np.maximum(w_different - d, 0.0) + d * known) / len(pairs)
-        p = (np.maximum(count - d, 0.0) + d * v_different[v] * q[w]) / total
-        losses.append(-np.log(np.where(v_total[v] > 0, p, q[w])).mean())
+    begins = np.bincount(pairs[:, 0], minlength=symbols)
+    different, counts = np.unique(pairs @ (symbols, 1), return_counts=True)
+    follow = np.bincount(different // symbols, minlength=symbols)
+    precede = np.bincount(different % symbols, minlength=symbols)
+    q = np.maximum(precede - d, 0.0) + d * np.count_nonzero(precede) / symbols
+    q = q / len(different)
+    v, w = test.T
+    place = np.searchsorted(different, test @ (symbols, 1)).clip(max=len(different) - 1)
+    count = np.where(different[place] == test @ (symbols, 1), counts[place], 0)
+    p = (np.maximum(count - d, 0.0) + d * follow[v] * q[w]) / np.maximum(begins[v], 1)
+    return np.where(begins[v] > 0, p, q[w])
+
+
+def bigram_perplexity(train: TensorDataset, test: TensorDataset, symbols: int) -> float:
+    """exp(−log p(w | v) on average) over the test pairs, at the best of the discounts 0.05, 0.1, …,
+    0.95 for these pairs themselves: no other model is given that."""
+    learned, tested = (
+        np.stack([tensor.numpy().ravel() for tensor in part.tensors], axis=1)
+        for part in (train, test)
+    )
+    losses = [
+        -np.log(bigram_probabilities(learned, tested, symbols, d)).mean()
+        for d in np.arange(1, 20) / 20
+    ]
     return math.exp(min(losses))
 
 

@@ -26,6 +26,7 @@ SMALL = {
     "lenet": ["--epochs", "3", "--batch-size", "128"],
     "perceptron": ["--epochs", "3"],
     "alexnet": ["--epochs", "3", "--batch-size", "128", "--size", "22", "--width", "0.02"],
+    "lstm": ["--epochs", "3", "--batch-size", "64", "--hidden", "16"],
 }
 
 
