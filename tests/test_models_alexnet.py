@@ -228,6 +228,17 @@ def test_each_image_has_a_patch_of_its_own():
         assert image.min() <= patch.min() <= patch.max() <= image.max()
 
 
+def test_training_sees_other_patches_than_evaluation():
+    network = FromPatches(nn.Flatten(), 1, 6, 3, corners=False, mirror=False)
+    image = numbered(1, 1, 6)
+    places = [network(image).numpy().ravel()[0] for _ in range(50)]
+    corners = 255.0 * image.numpy()[0, 0, :4, :4]
+    assert set(places) <= set(corners.ravel())
+    assert len(set(places)) > 8
+    network.eval()
+    assert np.array_equal(network(image).numpy(), network(image).numpy())
+
+
 def test_the_fixed_patches_are_centre_and_corners_and_their_mirror_images():
     image = numbered(1, 3, 6)
     x = image.numpy()
@@ -335,12 +346,12 @@ def test_a_step_is_the_update_of_the_paper():
 
 
 def test_the_rate_is_divided_by_ten_three_times():
-    training = training_of(n=16, epochs=8, batch_size=8, width=0.01)
+    training = training_of(n=40, epochs=8, batch_size=8, width=0.01)
     rates = []
     for x, labels in [batch for _ in range(8) for batch in training.loader]:
         rates.append(training.optimizer.param_groups[0]["lr"])
         training.step(x, labels)
-    expected = np.repeat([1e-2, 1e-3, 1e-4, 1e-5], (8, 4, 2, 2))
+    expected = np.repeat([1e-2, 1e-3, 1e-4, 1e-5], (20, 10, 5, 5))
     np.testing.assert_allclose(rates, expected, rtol=1e-12)
 
 
