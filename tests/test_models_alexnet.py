@@ -417,7 +417,7 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("variant", ARCHITECTURE.choices["variant"])
-def test_any_folder_of_images_is_learned_resumed_and_shown(folder, variant, capsys):
+def test_any_folder_of_images_is_learned_resumed_and_shown(folder, variant, monkeypatch, capsys):
     given_ = ["--variant", variant, *SMALL]
     assert command("train", "alexnet", "--dataset", "colours", *given_, "--out", "run") == 0
     out = capsys.readouterr().out
@@ -426,6 +426,7 @@ def test_any_folder_of_images_is_learned_resumed_and_shown(folder, variant, caps
     assert config["settings"]["folder"] == str(folder)
     names = {"confusion", "curves", "first-layer", "layers", "patches"}
     assert {path.stem for path in Path("run/pictures").iterdir()} >= names
+    monkeypatch.setattr(AlexNetTraining, "pictures", lambda self, folder, history: None)
     assert command("resume", "run", "--quiet") == 0
     assert command("sample", "run", "--count", "3") == 0
     assert Path("run/samples/seed-0/answers.png").is_file()
@@ -442,7 +443,8 @@ def test_the_classes_are_the_names_of_the_folders(folder):
     assert ((x[:, 0] > x[:, 2]).mean((1, 2)) > 0.5).tolist() == (labels == 1).tolist()
 
 
-def test_the_table_of_the_layers_is_printed(folder, capsys):
+def test_the_table_of_the_layers_is_printed(folder, monkeypatch, capsys):
+    monkeypatch.setattr(AlexNetTraining, "pictures", lambda self, folder, history: None)
     given_ = [option for option in SMALL if option != "--quiet"]
     assert command("train", "alexnet", "--dataset", "colours", *given_, "--out", "run") == 0
     out = capsys.readouterr().out.splitlines()
@@ -515,7 +517,8 @@ def test_a_network_that_cannot_be_gets_one_line(options, message, tmp_path, monk
     assert not Path("runs").exists()
 
 
-def test_a_folder_that_is_gone_cannot_be_gone_on_with(folder, capsys):
+def test_a_folder_that_is_gone_cannot_be_gone_on_with(folder, monkeypatch, capsys):
+    monkeypatch.setattr(AlexNetTraining, "pictures", lambda self, folder, history: None)
     assert command("train", "alexnet", "--dataset", "colours", *SMALL, "--out", "run") == 0
     folder.rename(folder.with_name("elsewhere"))
     capsys.readouterr()
