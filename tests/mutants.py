@@ -98,6 +98,7 @@ NEAREST = {
     "minigrad/nn/functional/recurrent.py": ["recurrent", "torch_cases"],
     "minigrad/nn/functional/sparse.py": ["activation", "layers"],
     "minigrad/optim": ["optim"],
+    "models/alexnet.py": ["models_alexnet"],
     "models/cnn.py": ["models_cnn"],
     "models/contest.py": ["models_contest"],
     "models/moving_digits.py": ["models_cnn"],
@@ -893,6 +894,20 @@ PLANTED = {
         ("wrong constant", "WAVES", "0.75 * f * t**2", "1.5 * f * t**2"),
         ("missing term", "wave", "    s = s - s.mean(1, keepdims=True)\n", ""),
         ("missing factor", "series", "a[rows] * wave(", "wave("),
+    ],
+    "models/alexnet.py": [
+        ("wrong constant", "response_norm", "alpha=n * 1e-4", "alpha=1e-4"),
+        ("wrong geometry", "AlexNet", "nn.Conv2d(f3, f4, 3, padding=1, groups=2)",
+         "nn.Conv2d(f3, f4, 3, padding=1)"),
+        ("wrong constant", "initialize", "(0, 1, 0, 1, 1, 1, 1, 0)", "(0, 1, 0, 1, 1, 0, 0, 0)"),
+        ("missing factor", "initialize", "math.sqrt(there / here)", "math.sqrt(here / there)"),
+        ("off by one", "random_patches", "self.size - self.patch + 1,",
+         "max(self.size - self.patch, 1),"),
+        ("wrong mean", "FromPatches", "mg.logsumexp(log_p, 0) - math.log(len(patches))",
+         "log_p.mean(0)"),
+        ("missing factor", "subtract_mean_of", "self.mean.overwrite(255.0 * scaled",
+         "self.mean.overwrite(scaled"),
+        ("wrong constant", "AlexNetTraining", "(0.5, 0.75, 0.875)", "(0.5, 0.75, 0.9)"),
     ],
 }  # fmt: skip
 
