@@ -48,6 +48,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+import minigrad as mg
 import minigrad.nn.functional as F
 from minigrad import nn
 from minigrad.data import TensorDataset
@@ -240,7 +241,7 @@ class CNNTraining(ContestTraining):
         each = 2 if self.examples == "waveforms" else 1
         numbers = labels.numpy()
         chosen = [np.flatnonzero(numbers == k)[:each] for k in range(len(self.classes))]
-        rows = np.concatenate(chosen)
+        rows = mg.tensor(np.concatenate(chosen), backend=x.backend)
         self.show(x[rows], labels[rows], folder / "examples.png")
 
 

@@ -162,10 +162,10 @@ class ContestTraining(Classification):
         made.suptitle(f"Test accuracy at the end: {', '.join(ends)}", x=0.01, ha="left")
         panels[0].set_ylabel("mean training loss of the epoch")
         panels[0].legend()
+        panels[0].set_ylim(bottom=0.0)
         panels[1].set_ylabel("test accuracy")
         for axes in panels:
             axes.set_xlabel("epoch")
-            axes.set_ylim(bottom=0.0)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.grid(alpha=0.3)
         pictures.save(made, path)

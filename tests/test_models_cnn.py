@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import minigrad as mg
 from minigrad import nn
 from minigrad.data import TensorDataset
+from models import pictures
 from models.__main__ import main
 from models.cnn import (
     ARCHITECTURE,
@@ -19,6 +20,10 @@ from models.cnn import (
     ConvolutionalNetwork,
     FrameByFrame,
     SlidingLeNet5,
+    draw_clips,
+    draw_filters,
+    draw_panels,
+    draw_shift_curves,
     moved,
     on_canvas,
     shift_curve,
@@ -29,6 +34,7 @@ from models.lenet import LeNet5
 from models.moving_digits import DIRECTIONS, FRAMES, SIZE, clip, clips, moving_digits
 from models.training import Progress
 from models.waveforms import LENGTH, WAVES, series, wave, waveforms
+from tests.backends import BACKENDS
 
 SILENT = Progress("", total=0, unit="", quiet=True)
 seeds = st.integers(0, 2**32 - 1)
@@ -463,11 +469,7 @@ def test_waves_are_told_apart_at_any_phase():
 
 # -- Commands -------------------------------------------------------------------------------------
 
-TINY = {
-    "digits": ["--epochs", "1", "--batch-size", "480"],
-    "waveforms": ["--epochs", "2", "--examples", "96"],
-    "moving_digits": ["--epochs", "1", "--examples", "64"],
-}
+TINY = ["--dataset", "waveforms", "--epochs", "2", "--examples", "96"]
 
 
 def command(*arguments):
@@ -483,34 +485,68 @@ def _in_an_empty_folder(tmp_path, monkeypatch):
     monkeypatch.delenv("MINIGRAD_DATA", raising=False)
 
 
-@pytest.mark.parametrize("name", TINY)
-def test_a_run_measures_draws_and_shows_every_contestant(name, monkeypatch, capsys):
-    monkeypatch.setattr("models.moving_digits.TESTS", 60)
-    monkeypatch.setattr("models.cnn.shift_curve", lambda *arguments: [0.5] * 7)
-    assert command("train", "cnn", "--dataset", name, *TINY[name], "--out", "run") == 0
+def test_a_run_measures_draws_and_shows_every_contestant(capsys):
+    assert command("train", "cnn", *TINY, "--out", "run") == 0
     said = capsys.readouterr().out
-    contest, _, _ = built(name)
-    names = list(contest.contestants)
-    drawn = {path.name for path in Path("run/pictures").iterdir()}
-    expected = {"curves.png", "filters.png", "examples.png"}
-    expected |= {f"confusion-{network}.png" for network in names}
-    assert drawn == expected | ({"shift.png", "layers.png"} if name == "digits" else set())
+    assert {path.name for path in Path("run/pictures").iterdir()} == {
+        "confusion-convolution.png",
+        "confusion-mlp.png",
+        "curves.png",
+        "examples.png",
+        "filters.png",
+    }
     last = json.loads(Path("run/metrics.jsonl").read_text().splitlines()[-1])
-    for network in names:
-        prefix = "" if network == names[0] else f"{network}_"
+    for title, prefix in (("1-D convolution", ""), ("MLP", "mlp_")):
         assert last[f"{prefix}train_loss"] > 0.0
-        accuracy_ = f"{last[f'{prefix}test_accuracy']:.4f}"
-        (line, *_) = [line for line in said.splitlines() if CNNTraining.titles[network] in line]
-        assert line.split()[-1] == accuracy_
-    assert ("362 test images moved by" in said) == (name == "digits")
+        (line,) = [line for line in said.splitlines() if line.startswith(title)]
+        assert line.split()[-1] == f"{last[f'{prefix}test_accuracy']:.4f}"
     assert command("sample", "run", "--count", "3") == 0
     assert Path("run/samples/seed-0/answers.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", ["digits", "waveforms", "moving_digits"])
+def test_what_is_drawn_and_said_on_every_backend(name, backend, monkeypatch, tmp_path):
+    drawn = []
+    monkeypatch.setattr(pictures, "save", lambda made, path: drawn.append(path.stem))
+    with mg.use_backend(backend):
+        contest, data, given_ = built(name, examples=24)
+        few = [TensorDataset(*(t[:24].to(backend) for t in part.tensors)) for part in data.read()]
+        training = CNNTraining(contest.to(backend), Examples(*few, data.classes), given_)
+        training.pictures(tmp_path, [])
+        training.sample(3, tmp_path)
+        lines = training.report().splitlines()
+    names = list(contest.contestants)
+    expected = [*(f"confusion-{network}" for network in names), "filters", "examples", "answers"]
+    if name == "digits":
+        expected += ["shift", "layers"]
+        assert lines[4] == "test accuracy on 24 test images moved by some pixels:"
+        assert lines[5].split() == list("0123456")
+        for line, first in zip(lines[6:], lines[1:4], strict=True):
+            assert line.split()[-7] == first.split()[-1]  # moved by nothing
+    else:
+        assert len(lines) == 3
+    assert sorted(drawn) == sorted(expected)
+
+
+@pytest.mark.parametrize("shape", [(40,), (9, 9), (3, 9, 9)])
+def test_examples_are_drawn_with_what_is_said_of_them(shape, tmp_path):
+    draw = draw_clips if len(shape) == 3 else draw_panels
+    verdicts = [[("MLP: 3", True), ("LeNet-5: 4", False)]] * 2
+    draw(random(0, 2, *shape), ["3", "3"], verdicts, "Two", tmp_path / "drawn.png")
+    assert (tmp_path / "drawn.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_filters_and_shift_curves_are_drawn(tmp_path):
+    draw_filters(random(0, 4, 5), tmp_path / "1.png")
+    draw_filters(random(0, 2, 3, 3, 3), tmp_path / "3.png")
+    draw_shift_curves({"one": [1.0, 0.5], "two": [0.9, 0.8]}, tmp_path / "shift.png")
+    assert len(list(tmp_path.glob("*.png"))) == 3
+
+
 def test_an_interrupted_run_ends_as_an_undisturbed_one(monkeypatch):
     monkeypatch.setattr(CNNTraining, "pictures", lambda *arguments: None)
-    options = ["--dataset", "waveforms", *TINY["waveforms"], "--quiet"]
-    assert command("train", "cnn", *options, "--out", "whole") == 0
+    assert command("train", "cnn", *TINY, "--quiet", "--out", "whole") == 0
     original = CNNTraining.evaluate
     calls = []
 
@@ -522,7 +558,7 @@ def test_an_interrupted_run_ends_as_an_undisturbed_one(monkeypatch):
 
     with monkeypatch.context() as patched:
         patched.setattr(CNNTraining, "evaluate", interrupted)
-        assert command("train", "cnn", *options, "--out", "parts") == 130
+        assert command("train", "cnn", *TINY, "--quiet", "--out", "parts") == 130
     assert command("resume", "parts", "--quiet") == 0
     weights = [Path(run, "model.safetensors").read_bytes() for run in ("whole", "parts")]
     assert weights[0] == weights[1]
