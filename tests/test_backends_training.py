@@ -201,6 +201,7 @@ LARGE = ("mnist", "fashion_mnist", "cifar10")  # which come by download
 FASTER: dict[tuple[str, str], dict] = {  # smaller settings of a model for a data set, if it is slow
     ("rbm", "digits"): {"temperatures": 20},
     ("dbn", "digits"): {"pretrain": 1},
+    ("hopfield", "patterns"): {"units": 40, "patterns": 5},
 }
 MODELS = {
     (name, dataset): architecture
@@ -209,7 +210,7 @@ MODELS = {
     if dataset not in (*LARGE, FOLDER)
 }
 # What learns by a rule of its own decides example by example on the host what to change.
-WITHOUT_STEP = {"mcculloch_pitts", "perceptron"}
+WITHOUT_STEP = {"mcculloch_pitts", "perceptron", "hopfield"}
 DRAWING = {"rbm", "dbn"}  # whose rule is to draw at random
 
 
