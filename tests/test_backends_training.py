@@ -202,6 +202,7 @@ FASTER: dict[tuple[str, str], dict] = {  # smaller settings of a model for a dat
     ("rbm", "digits"): {"temperatures": 20},
     ("dbn", "digits"): {"pretrain": 1},
     ("hopfield", "patterns"): {"units": 40, "patterns": 5},
+    ("boltzmann", "encoder"): {"machines": 3, "cycles": 2},
 }
 MODELS = {
     (name, dataset): architecture
@@ -209,8 +210,9 @@ MODELS = {
     for dataset in architecture.settings
     if dataset not in (*LARGE, FOLDER)
 }
-# What learns by a rule of its own decides example by example on the host what to change.
-WITHOUT_STEP = {"mcculloch_pitts", "perceptron", "hopfield"}
+# What learns by a rule of its own has no batches; the first two decide example by example on the
+# host what to change, the tests of the others see to it that these do not wait for the device.
+WITHOUT_STEP = {"mcculloch_pitts", "perceptron", "hopfield", "boltzmann"}
 DRAWING = {"rbm", "dbn"}  # whose rule is to draw at random
 
 

@@ -81,8 +81,8 @@ ENTRIES = {
 }
 
 # These have nothing to differentiate: thresholds are flat, and what learns has a rule of its own,
-# which test_models_perceptron and the last test here compare with its equation.
-WITHOUT_GRADIENT = {"mcculloch_pitts", "perceptron", "hopfield"}
+# which the tests of each model, and the last test here, compare with its equation.
+WITHOUT_GRADIENT = {"mcculloch_pitts", "perceptron", "hopfield", "boltzmann"}
 
 # Whose steps are symbols or whose answers are numbers: test_models_rnn checks their gradients.
 OTHER_TASKS = {(name, data) for name in ("rnn", "lstm") for data in ("adding", "reber", "text")}
