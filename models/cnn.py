@@ -238,10 +238,9 @@ class CNNTraining(ContestTraining):
             draw_layers(first, x[:1], self.classes, folder / "layers.png")
         if isinstance(first, ConvolutionalNetwork):
             draw_filters(first.convolutions[0].weight.numpy()[:, 0], folder / "filters.png")
-        each = 2 if self.examples == "waveforms" else 1
         numbers = labels.numpy()
-        chosen = [np.flatnonzero(numbers == k)[:each] for k in range(len(self.classes))]
-        rows = mg.tensor(np.concatenate(chosen), backend=x.backend)
+        one_of_each = [np.flatnonzero(numbers == k)[:1] for k in range(len(self.classes))]
+        rows = mg.tensor(np.concatenate(one_of_each), backend=x.backend)
         self.show(x[rows], labels[rows], folder / "examples.png")
 
 
@@ -270,14 +269,14 @@ def shift_curve(network: nn.Module, test: TensorDataset) -> list[float]:
 
 def draw_shift_curves(curves: Mapping[str, Sequence[float]], path: Path) -> None:
     """Accuracy against the distance by which the test images are moved."""
-    made = pictures.figure(7.0, 4.0)
+    made = pictures.figure(7.4, 4.0)
     axes = pictures.grid(made, 1, 1)[0, 0]
     for (title, curve), colour in zip(curves.items(), COLOURS, strict=False):
         axes.plot(range(len(curve)), curve, "o-", color=colour, label=title)
     axes.axhline(0.1, color=pictures.GREY, linestyle=":", linewidth=1.0)
     axes.annotate("guessing", (0.0, 0.1), xytext=(0, 3), textcoords="offset points")
     said = ", ".join(f"{title} {curve[-1]:.2f}" for title, curve in curves.items())
-    axes.set_title(f"Accuracy, moved by {FARTHEST} pixels: {said}")
+    axes.set_title(f"Accuracy on images moved by {FARTHEST} pixels: {said}")
     axes.set_xlabel("pixels by which test images are moved (training images are not)")
     axes.set_ylabel("test accuracy, mean of four directions")
     axes.set_ylim(0.0, 1.02)
@@ -344,7 +343,7 @@ def draw_clips(
 ) -> None:
     """Clips (n, t, h, w), a row each, and beside each what is said of it."""
     n, t = clips.shape[:2]
-    made = pictures.figure(9.2, 0.4 + 0.95 * n, title)
+    made = pictures.figure(8.2, 0.4 + 0.82 * n, title)
     panels = pictures.grid(made, n, t + 1, width_ratios=[*(1.0,) * t, 2.2])
     for row, clip, truth, said in zip(panels, clips, truths, verdicts, strict=True):
         for axes, frame in zip(row, clip, strict=False):
@@ -429,7 +428,7 @@ ARCHITECTURE = Architecture(
             "epochs": 20,
             "batch_size": 64,
             "lr": 3e-3,
-            "examples": 4000,
+            "examples": 6000,
             "noise": 0.25,
         },
         "moving_digits": {
