@@ -87,10 +87,10 @@ def _build(data: DataSet, settings: SimpleNamespace) -> RecurrentNetwork:
 
 # Of `rnn` beside it, but for what is said here.
 _OWN: dict[str, dict[str, int | float | str]] = {
-    "digits": {"lr": 5e-3, "memory": 8.0},
+    "digits": {"lr": 1e-2, "memory": 8.0},
     "mnist": {"lr": 3e-3, "memory": 8.0},
     "adding": {"lr": 5e-3, "memory": 20.0},
-    "reber": {"epochs": 15, "lr": 1e-2, "memory": 40.0},
+    "reber": {"lr": 5e-3, "memory": 40.0},
     "text": {"lr": 3e-3, "memory": 1.0},
 }
 

@@ -106,10 +106,14 @@ class SequenceTraining(Classification):
         self, network: RecurrentNetwork, data: Examples, settings: SimpleNamespace
     ) -> None:
         super().__init__(network, data, settings)
+        if settings.clip <= 0.0:
+            raise ValueError(f"--clip: wants a positive length, got {settings.clip:g}")
         self.task = network.task
         self.metric = self.task.metric
         self.state: State | None = None
         if self.task.continuous:
+            if settings.window < 1:
+                raise ValueError(f"--window: wants at least 1 step, got {settings.window}")
             self.unit = "steps"
             self.loader = DataLoader(data.train, settings.window, seed=settings.seed)
             steps = settings.epochs * len(self.loader)
@@ -208,9 +212,11 @@ def gradient_norms(network: RecurrentNetwork, sequence: Tensor, targets: Tensor)
     states = trajectory(network, sequence)
     loss = network.task.loss(network.output(states[-1][0][-1]), targets) * float(len(targets))
     parts = [part for state in states for part in state]
-    squares = [
-        mg.zeros(len(targets)) if gradient is None else (gradient[-1] ** 2.0).sum(-1)
-        for gradient in mg.grad(loss, parts, allow_unused=True)  # nothing reads the last c
+    squares = [  # in float64, since a square may be too small for float32
+        mg.zeros(len(targets), dtype="float64")  # as of the last c, which nothing reads
+        if gradient is None
+        else (gradient[-1].astype("float64") ** 2.0).sum(-1)
+        for gradient in mg.grad(loss, parts, allow_unused=True)
     ]
     by_step = mg.stack(squares).reshape(len(states), -1, len(targets))
     return mg.sqrt(by_step.sum(1)).mean(-1).numpy()
@@ -222,7 +228,7 @@ def draw_gradients(norms: Mapping[str, np.ndarray], path: Path) -> None:
     axes = pictures.grid(made, 1, 1)[0, 0]
     colours = (pictures.BLUE, pictures.ORANGE, pictures.GREEN, pictures.GREY)
     for i, (name, values) in enumerate(norms.items()):
-        relative = np.where(values > 0.0, values, np.nan) / values[-1]  # zero: below float32
+        relative = np.where(values > 0.0, values, np.nan) / values[-1]  # 0: too small for float32
         style = "-" if i == 0 else "--"
         axes.plot(range(1, len(values) + 1), relative, style, color=colours[i], label=name)
     first = next(iter(norms.values()))
@@ -230,8 +236,8 @@ def draw_gradients(norms: Mapping[str, np.ndarray], path: Path) -> None:
     axes.set_xlabel("step t")
     axes.set_ylabel(r"$\|\partial L/\partial h_t\|$ over that at the last step")
     axes.set_title(
-        f"Of the gradient of the last loss, the first step gets {first[0] / first[-1]:.1g} times "
-        "what the last gets"
+        f"The gradient of the last loss is {first[0] / first[-1]:.1g} times as large at the first "
+        "step as at the last"
     )
     axes.grid(alpha=0.3)
     axes.legend()
@@ -343,6 +349,8 @@ def draw_states(
         extent = (*span, len(values) + 0.5, 0.5)
         image = axes.imshow(values, cmap="gray_r", extent=extent, aspect="auto")
         axes.set_ylabel("input $x_t$")
+        if network.task.names:
+            axes.set_yticks(range(1, len(values) + 1), network.task.names)
         made.colorbar(image, ax=axes)
     for name, part in zip(names, parts, strict=True):
         axes = panels.pop(0)
@@ -397,9 +405,9 @@ SETTINGS: dict[str, dict[str, int | float | str]] = {
         "clip": 1.0,
         "length": 100,
     },
-    "reber": {"epochs": 20, "batch_size": 32, "lr": 5e-3, "hidden": 32, "clip": 1.0, "inner": 8},
+    "reber": {"epochs": 25, "batch_size": 20, "lr": 3e-3, "hidden": 48, "clip": 1.0, "inner": 6},
     "text": {
-        "epochs": 20,
+        "epochs": 12,
         "batch_size": 32,
         "lr": 2e-3,
         "hidden": 256,

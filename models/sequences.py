@@ -43,6 +43,7 @@ class Task:
         metric: the measurement that counts.
         symbolic: a step is a symbol 0, 1, …; otherwise it is a vector of numbers.
         inputs: how many symbols there are, or numbers in a vector.
+        names: of these numbers, if they have any.
         outputs: how many numbers an answer has.
         at_every_step: whether an answer is wanted after every step, or after the last alone.
         continuous: whether a batch goes on where the batch before it ended.
@@ -51,6 +52,7 @@ class Task:
     metric = "test_accuracy"
     symbolic = False
     inputs: int
+    names: tuple[str, ...] = ()
     outputs: int
     at_every_step = False
     continuous = False
@@ -170,6 +172,7 @@ class Adding(Task):
 
     metric = "test_error"
     inputs = 2
+    names = ("number", "mark")
     outputs = 1
 
     def loss(self, answers: Tensor, targets: Tensor) -> Tensor:
@@ -469,6 +472,8 @@ def text_data(settings: SimpleNamespace) -> DataSet:
     The classes are the vocabulary: the most frequent characters or words of what is learned, as
     many as the setting `vocabulary` says, after a symbol for all others.
     """
+    if settings.vocabulary < 1:
+        raise ValueError(f"--vocabulary: wants at least 1 symbol, got {settings.vocabulary}")
     parts = split_text(read_text(settings.text), settings.unit)
     n = settings.batch_size
     least = math.ceil((2 * n + 1) / 0.9)
@@ -650,11 +655,12 @@ class Text(Task):
         axes.figure.colorbar(image, ax=axes, label="−log₂ p (bits)")
 
     def sample(self, training: Training, count: int) -> str:
-        """What the network writes on when it has read the first 100 symbols of the test text."""
+        """What the network writes when it has read the first 100 symbols of the test text."""
         x = training.test.tensors[0][:100, :1]
         prompt = mg.broadcast_to(x, (len(x), count))
-        length = {"char": 300, "word": 60}[self.unit]
-        lines = []
+        length, shown = {"char": (300, 40), "word": (60, 10)}[self.unit]
+        read = join_text([self.vocabulary[i] for i in x.numpy()[-shown:, 0]], self.unit)
+        lines = [f"after … {read} …"]
         for temperature in TEMPERATURES:
             for symbols in generated(training.network, prompt, length, temperature).numpy().T:
                 text = join_text([self.vocabulary[i] for i in symbols], self.unit)

@@ -103,6 +103,9 @@ NEAREST = {
     "models/contest.py": ["models_contest"],
     "models/moving_digits.py": ["models_cnn"],
     "models/waveforms.py": ["models_cnn"],
+    "models/rnn.py": ["models_rnn", "models_lstm"],
+    "models/lstm.py": ["models_lstm"],
+    "models/sequences.py": ["models_sequences", "models_rnn"],
 }
 
 
@@ -894,6 +897,34 @@ PLANTED = {
         ("wrong constant", "WAVES", "0.75 * f * t**2", "1.5 * f * t**2"),
         ("missing term", "wave", "    s = s - s.mean(1, keepdims=True)\n", ""),
         ("missing factor", "series", "a[rows] * wave(", "wave("),
+    ],
+    "models/rnn.py": [
+        ("lost dependence", "RecurrentNetwork", "self.layer(x, state)", "self.layer(x, None)"),
+        ("off by one", "RecurrentNetwork", "at_every_step else h[-1]", "at_every_step else h[0]"),
+        ("missing term", "SequenceTraining",
+         "self.state = tuple(part.detach() for part in state)", "self.state = state"),
+        ("missing term", "SequenceTraining", "self.settings.clip)", "1e9)"),
+        ("missing check", "SequenceTraining",
+         '        if state["state"] is not None:', '        if state["state"] is None:'),
+        ("off by one", "moved_on", "part[:, :-1]], axis=1)", "part[:, 1:]], axis=1)"),
+        ("missing factor", "gradient_norms", "(gradient[-1] ** 2.0)", "abs(gradient[-1])"),
+    ],
+    "models/lstm.py": [
+        ("wrong gate", "remembering", "// hidden == 1)", "// hidden == 0)"),
+        ("wrong function", "remembering", "* math.log(memory)", "* math.log(memory + 1.0)"),
+    ],
+    "models/sequences.py": [
+        ("wrong axis", "Rows", "x.transpose((2, 0, 1, 3))", "x.transpose((3, 0, 1, 2))"),
+        ("off by one", "adding", "rng.integers(1, length, size=n)",
+         "rng.integers(0, length, size=n)"),
+        ("wrong constant", "EmbeddedReber", "{symbol: \"last\"}", "{\"T\": \"last\"}"),
+        ("off by one", "Reber", "(y != IGNORED).sum(axis=1) - 2", "(y != IGNORED).sum(axis=1) - 1"),
+        ("wrong function", "Reber", "z, np.inf).min(axis=2)", "z, -np.inf).max(axis=2)"),
+        ("wrong axis", "streams", "reshape(n, time).T for", "reshape(time, n) for"),
+        ("missing factor", "bigram_probabilities", "d * follow[v] * q[w]", "d * q[w]"),
+        ("sign", "drawn", "(1.0 / temperature) - mg.log(e)", "(1.0 / temperature) + mg.log(e)"),
+        ("lost dependence", "generated", "symbols.reshape(1, -1), state)",
+         "symbols.reshape(1, -1))"),
     ],
     "models/alexnet.py": [
         ("wrong constant", "response_norm", "alpha=n * 1e-4", "alpha=1e-4"),

@@ -370,6 +370,9 @@ def test_a_run_on_a_text_draws_and_writes(text, capsys):
         (["--dataset", "text", "--text", "short.txt"], "takes at least 73"),
         (["--dataset", "text", "--text", "latin.txt"], "latin.txt is not UTF-8: byte 2 is 0xe9"),
         (["--dataset", "text", "--unit", "line"], "argument --unit: invalid choice: 'line'"),
+        (["--dataset", "text", "--vocabulary", "0"], "--vocabulary: wants at least 1 symbol"),
+        (["--dataset", "text", "--window", "0"], "--window: wants at least 1 step, got 0"),
+        (["--clip", "0"], "--clip: wants a positive length, got 0"),
         (["--length", "9"], "--length: rnn on digits has no such setting"),
     ],
 )
