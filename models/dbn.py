@@ -10,8 +10,9 @@ go with which label:
 
     x —w₁— h₁ —w₂— h₂, y —w₃— h₃           784 – 500 – 500, 10 – 2000
 
-Every machine learns by CD-1 from the probabilities of the units below. The top one remains a
-machine; the others become layers of a directed network that points down:
+Every machine learns from units drawn below it, by persistent contrastive divergence: CD-1, as in
+the paper, learns to give back what it sees, but its chains wander off to what are no digits. The
+top one remains a machine; the others become layers of a directed network that points down:
 
     p(x, h₁, h₂, y, h₃) = p(x | h₁) p(h₁ | h₂) p(h₂, y, h₃)
 
@@ -51,6 +52,7 @@ import numpy as np
 import minigrad as mg
 import minigrad.nn.functional as F
 from minigrad import nn, optim
+from minigrad.core import module_of
 from minigrad.data import DataLoader, TensorDataset
 from minigrad.tensor import Tensor
 from models import pictures
@@ -62,10 +64,18 @@ from models.training import Classification, Progress
 UNKNOWN = -1  # the label of an image whose label is not told
 
 
+class Layer(RBM):
+    """A machine whose visible units stand for probabilities; only its hidden units are drawn."""
+
+    def drawn(self, mean: Tensor) -> Tensor:
+        return mean
+
+
 class AssociativeMemory(RBM):
     """The top machine: visible units are features and, of the last `classes` units, one that is on.
 
-    The label units are a softmax: given h, exactly one is on, with p(y | h) = softmax(b + wᵀ h).
+    Features stand for probabilities. The label units are a softmax: given h, exactly one is on,
+    with p(y | h) = softmax(b + wᵀ h).
     """
 
     def __init__(self, features: int, classes: int, n_hidden: int) -> None:
@@ -86,29 +96,26 @@ class AssociativeMemory(RBM):
     def drawn(self, mean: Tensor) -> Tensor:
         f = self.features
         below = mg.rand(len(mean), 1) < mean[:, f:].cumsum(-1)
-        return self.joined(mg.bernoulli(mean[:, :f]), below.argmax(-1))
+        return self.joined(mean[:, :f], below.argmax(-1))
 
     def log_normaliser(self, sums: Tensor) -> Tensor:
         f = self.features
         return F.softplus(sums[:, :f]).sum(1) + mg.logsumexp(sums[:, f:], -1)
 
     @mg.no_grad()
-    def cd_step(self, v: Tensor, lr: float = 0.1, k: int = 1) -> Tensor:
-        """CD-k; the label units of a row of v stay off in its reconstruction if none is on."""
+    def gibbs(self, v: Tensor, k: int = 1) -> Tensor:
+        """v after k steps; where no label unit is on none will be: they are left out."""
         f = self.features
         known = v[:, f:].sum(1, keepdims=True)
-        p = q = self.hidden(v)
         for _ in range(k):
-            r = self.visible(mg.bernoulli(q))
-            r = mg.concatenate([r[:, :f], r[:, f:] * known], axis=1)
-            q = self.hidden(r)
-        self.contrast(v, p, r, q)
-        optim.SGD(self.parameters(), lr).step()
-        return F.mse_loss(r[:, :f], v[:, :f])
+            v = super().gibbs(v)
+            v = mg.concatenate([v[:, :f], v[:, f:] * known], axis=1)
+        return v
 
     @mg.no_grad()
     def label_sums(self, features: Tensor) -> Tensor:
-        """−F(features, y) for every label y, (n, classes); their softmax is p(y | features)."""
+        """−F(features, y) − b · features for every label y, (n, classes), with the features' biases
+        b; their softmax is p(y | features)."""
         f = self.features
         of_features = F.linear(features, self.weight[:, :f], self.hidden_bias)
         sums = [
@@ -144,7 +151,7 @@ class DBN(nn.Module):
     def __init__(self, sizes: tuple[int, ...], classes: int, dropout: float = 0.0) -> None:
         super().__init__()
         pairs = list(pairwise(sizes))
-        self.machines = nn.ModuleList([RBM(n, m) for n, m in pairs[:-1]])
+        self.machines = nn.ModuleList([Layer(n, m) for n, m in pairs[:-1]])
         self.memory = AssociativeMemory(pairs[-1][0], classes, pairs[-1][1])
         self.layers = nn.ModuleList([nn.Linear(n, m) for n, m in [*pairs, (sizes[-1], classes)]])
         self.input_dropout = nn.Dropout(0.4 * dropout)
@@ -163,7 +170,7 @@ class DBN(nn.Module):
 
     @mg.no_grad()
     def up(self, x: Tensor, depth: int) -> Tensor:
-        """What the machines below number `depth` make of x (n, …): probabilities, (n, units)."""
+        """What the lowest `depth` machines make of x (n, …): probabilities, (n, units)."""
         h = x.reshape(len(x), -1)
         for machine in self.machines[:depth]:
             h = machine.hidden(h)
@@ -171,12 +178,10 @@ class DBN(nn.Module):
 
     @mg.no_grad()
     def down(self, features: Tensor) -> Tensor:
-        """Images (n, pixels) for features (n, units): layers drawn, pixels as probabilities."""
-        lowest, *above = self.machines
-        h = features
-        for machine in reversed(above):
-            h = machine.drawn(machine.visible(h))
-        return lowest.visible(h)
+        """Images (n, pixels) for features (n, units): all units as probabilities."""
+        for machine in reversed(list(self.machines)):
+            features = machine.visible(features)
+        return features
 
     @mg.no_grad()
     def unfold(self) -> None:
@@ -207,6 +212,7 @@ class DBNTraining(Classification):
         self.labelled, self.told = _told(data, settings.labels)
         self.done = 0  # epochs
         self.steps = 0  # of the machine that learns
+        self.chain = mg.zeros((0, 0))  # where its persistent chains are
         self.layer = 0  # that learned in the last epoch, from 1; the classifier is one more
         self.shape = data.train.tensors[0].shape[1:]
         self.turn()
@@ -222,11 +228,22 @@ class DBNTraining(Classification):
         return min(self.done // pretrain, len(self.machines)) if pretrain else len(self.machines)
 
     def turn(self) -> None:
-        """Load the images that the epochs so far lead to: all of them, or those with a label."""
+        """Take the images that are to be learned now, all of them or those with a label, and start
+        the chains of the machine that is to learn."""
+        self.steps = 0
         self.train = self.told if self.learning < len(self.machines) else self.labelled
-        self.loader = DataLoader(
-            self.train, self.settings.batch_size, shuffle=True, seed=self.settings.seed
-        )
+        n = self.settings.batch_size
+        self.loader = DataLoader(self.train, n, shuffle=True, seed=self.settings.seed)
+        if self.learning == len(self.machines):
+            return
+        images = self.train.tensors[0][:n]
+        self.chain = self.network.up(images, self.learning)
+        if self.learning == len(self.machines) - 1:
+            # As large a part of the chains has labels as of the images.
+            count = max(1, round(len(images) * len(self.labelled) / len(self.told)))
+            rows = mg.arange(len(images))
+            labels = mg.where(rows < count, rows % len(self.classes), UNKNOWN)
+            self.chain = self.network.memory.joined(self.chain, labels)
 
     def step(self, *batch: Tensor) -> dict[str, Tensor]:
         if self.learning == len(self.machines):
@@ -238,7 +255,8 @@ class DBNTraining(Classification):
             v = machine.joined(v, labels)
         left = 1.0 - self.steps / (self.settings.pretrain * len(self.loader))
         self.steps += 1
-        return {"reconstruction": machine.cd_step(v, self.settings.cd_lr * left)}
+        self.chain = machine.pcd_step(v, self.chain, self.settings.pcd_lr * left)
+        return {}
 
     def epoch(self, progress: Progress) -> dict[str, float]:
         before = self.learning
@@ -246,19 +264,23 @@ class DBNTraining(Classification):
         measured = super().epoch(progress)
         self.done += 1
         if self.learning != before:
-            self.steps = 0
             self.turn()
             if self.learning == len(self.machines):
                 self.network.unfold()
         return {"layer": self.layer, **measured}
 
+    @mg.no_grad()
     def evaluate(self) -> dict[str, float]:
-        """Of the top machine what it takes images for, of the classifier too; else nothing."""
+        """Of a machine how well it gives back the test images, of the top one and of the classifier
+        what they take them for."""
         if self.layer == len(self.machines) + 1:
             return super().evaluate()
         if self.layer == len(self.machines):
             return {"memory_accuracy": self._memory_accuracy()}
-        return {}
+        machine = self.machines[self.layer - 1]
+        v = self.network.up(self.test.tensors[0], self.layer - 1)
+        error = F.mse_loss(machine.visible(machine.hidden(v)), v)
+        return {"test_reconstruction": float(error)}
 
     @mg.no_grad()
     def _memory_accuracy(self) -> float:
@@ -271,13 +293,16 @@ class DBNTraining(Classification):
         return float(right) / len(self.test)
 
     def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | {name: getattr(self, name) for name in _COUNTS}
+        counts = {name: getattr(self, name) for name in _COUNTS}
+        return super().state_dict() | counts | {"chain": self.chain.array}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        for name in _COUNTS:
-            setattr(self, name, state[name])
+        self.done = state["done"]
         self.turn()
         super().load_state_dict(state)
+        for name in _COUNTS:
+            setattr(self, name, state[name])
+        self.chain = mg.Tensor(module_of(self.chain.array).asarray(state["chain"]))
 
     # -- Pictures ---------------------------------------------------------------------------------
 
@@ -358,12 +383,12 @@ ARCHITECTURE = Architecture(
         "digits": {
             "epochs": 30,
             "batch_size": 20,
-            "lr": 1e-3,
-            "pretrain": 30,
-            "cd_lr": 0.1,
+            "lr": 3e-3,
+            "pretrain": 40,
+            "pcd_lr": 0.2,
             "hidden": 100,
             "top": 300,
-            "dropout": 0.3,
+            "dropout": 0.2,
             "labels": 0,
         },
         "mnist": {
@@ -371,7 +396,7 @@ ARCHITECTURE = Architecture(
             "batch_size": 100,
             "lr": 1e-3,
             "pretrain": 10,
-            "cd_lr": 0.1,
+            "pcd_lr": 0.1,
             "hidden": 500,
             "top": 2000,
             "dropout": 0.5,
@@ -381,7 +406,7 @@ ARCHITECTURE = Architecture(
     meaning={
         "epochs": "passes over the labelled images, after the pre-training",
         "pretrain": "passes over all images before that, for each machine; 0: random weights",
-        "cd_lr": "learning rate of the machines",
+        "pcd_lr": "learning rate of the machines",
         "hidden": "units of the first and of the second hidden layer",
         "top": "units of the third",
         "dropout": "fraction of the hidden units that the classifier drops in training",

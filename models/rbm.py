@@ -188,6 +188,21 @@ class RBM(nn.Module):
         optim.SGD(self.parameters(), lr).step()
         return F.mse_loss(r, v)
 
+    @mg.no_grad()
+    def pcd_step(self, v: Tensor, chain: Tensor, lr: float = 0.1, k: int = 1) -> Tensor:
+        """Learn from a batch by PCD-k with the enhanced gradient.
+
+        Args:
+            v: visible units of the data, (n, n_visible).
+            chain: where the persistent chains are, (m, n_visible).
+
+        Returns where the chains have come to.
+        """
+        chain = self.gibbs(chain, k)
+        self.contrast(v, self.hidden(v), chain, self.hidden(chain), enhanced=True)
+        optim.SGD(self.parameters(), lr).step()
+        return chain
+
     # -- Likelihood -------------------------------------------------------------------------------
 
     def log_normaliser(self, sums: Tensor) -> Tensor:
@@ -410,10 +425,10 @@ class RBMTraining(Training):
 
     @mg.no_grad()
     def evaluate(self) -> dict[str, float]:
-        """With a tenth of the temperatures, and with all of them after the last epoch."""
+        """With a twentieth of the temperatures, and with all of them after the last epoch."""
         v, average = self.seen_test, self.average
         last = self.schedule.last_epoch == self.total
-        temperatures = self.settings.temperatures // (1 if last else 10)
+        temperatures = self.settings.temperatures // (1 if last else 20)
         annealing = Annealing(average, self.base, max(1, temperatures))
         found = {"test_reconstruction": float(F.mse_loss(average.visible(average.hidden(v)), v))}
         if not average.gaussian:
@@ -625,8 +640,8 @@ ARCHITECTURE = Architecture(
     },
     meaning={
         "hidden": "hidden units",
-        "temperatures": "steps of annealed importance sampling after the last epoch, a tenth of "
-        "them after the others",
+        "temperatures": "steps of annealed importance sampling after the last epoch, a "
+        "twentieth of them after the others",
         "visible": "visible units: zeros and ones, or numbers",
         "chains": "where the chains of the negative phase start: where they ended (PCD) or at the "
         "data (CD)",
