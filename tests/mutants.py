@@ -106,6 +106,8 @@ NEAREST = {
     "models/rnn.py": ["models_rnn", "models_lstm"],
     "models/lstm.py": ["models_lstm"],
     "models/sequences.py": ["models_sequences", "models_rnn"],
+    "models/hopfield.py": ["models_hopfield"],
+    "models/boltzmann.py": ["models_boltzmann"],
 }
 
 
@@ -939,6 +941,37 @@ PLANTED = {
         ("missing factor", "subtract_mean_of", "self.mean.overwrite(255.0 * scaled",
          "self.mean.overwrite(scaled"),
         ("wrong constant", "AlexNetTraining", "(0.5, 0.75, 0.875)", "(0.5, 0.75, 0.9)"),
+    ],
+    "models/hopfield.py": [
+        ("wrong axis", "hebbian", "x.T @ x / x.shape[1]", "x.T @ x / x.shape[0]"),
+        ("missing term", "storkey", "        w *= 1.0 + 2.0 / n\n", ""),
+        ("missing term", "pseudo_inverse", "    w = module.where(abs(w) < 1e-6, 0.0, w)",
+         "    pass"),
+        ("missing factor", "energy", "return -0.5 * ((s", "return -1.0 * ((s"),
+        ("lost dependence", "sweep", "among[k + 1 :, k : k + 1] * change", "0.0 * change"),
+        ("missing check", "sweep", "asked[k] * h[k] < -least[k]", "asked[k] * h[k] < 0.0"),
+        ("wrong function", "asynchronous", "(last.array != before).any(axis=1)",
+         "(last.array != before).all(axis=1)"),
+        ("missing check", "step", "mg.where(mg.abs(h) > least, mg.sign(h), s)",
+         "mg.where(h > 0.0, 1.0, -1.0)"),
+        ("missing factor", "wrong_after_a_step", "math.sqrt(2.0 * load)", "math.sqrt(load)"),
+        ("wrong function", "expected_overlap", "_LARGEST, 30.0)", "1e-9, _LARGEST)"),
+        ("sign", "lower", "rows.reshape(-1) >= height // 2", "rows.reshape(-1) < height // 2"),
+    ],
+    "models/boltzmann.py": [
+        ("missing factor", "energy", "-0.5 * pairs", "-1.0 * pairs"),
+        ("missing term", "run", "@ state + b[:, unit]", "@ state"),
+        ("missing factor", "run", "temperature * mg.log(u", "mg.log(u"),
+        ("missing factor", "settled", "[t * self.temperature for t in", "[t for t in"),
+        ("wrong axis", "sampled_statistics", "1.0 / every.shape[1]", "1.0 / s.shape[1]"),
+        ("wrong axis", "exact_statistics", "mg.logsumexp(logs, 2, keepdims=True))  # p(h | v)",
+         "mg.logsumexp(logs, 1, keepdims=True))"),
+        ("wrong function", "completed", "mg.logsumexp(logs, 3)", "logs.max(3)"),
+        ("missing check", "change", "by * self.connections", "by"),
+        ("missing check", "epoch", " & (self.found == 0)", ""),
+        ("swapped arguments", "phases", "vectors > 0.5, settings.drop, settings.add",
+         "vectors > 0.5, settings.add, settings.drop"),
+        ("missing factor", "cycle", "mg.sign(clamped - free)", "(clamped - free)"),
     ],
 }  # fmt: skip
 

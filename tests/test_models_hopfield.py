@@ -245,13 +245,20 @@ def test_states_that_have_come_to_rest_wait_for_the_others():
 
 
 def test_a_sum_that_is_zero_but_for_rounding_turns_nothing():
-    """Fields of 0 whose sum depends on the order, as with 0.1 + 0.2 − 0.3."""
-    w = np.zeros((4, 4), "float32")
-    w[0, 1:] = w[1:, 0] = (0.1, 0.2, -0.3)
-    network = network_of(w, "float32")
-    s = mg.ones((1, 4))
-    assert network.step(s).numpy()[0, 0] == 1.0
-    assert network.step(mg.Tensor(s.array * [-1, 1, 1, 1])).numpy()[0, 0] == -1.0
+    """Twenty units with fields −(a + b) + a + b from three units, which partners hold."""
+    rng = np.random.default_rng(0)
+    w = np.zeros((26, 26), "float32")
+    w[:20, 21:23] = rng.uniform(0.1, 1.0, (20, 2))
+    w[:20, 20] = -(w[:20, 21] + w[:20, 22])
+    w[range(20, 23), range(23, 26)] = 100.0
+    network = network_of(w + w.T, "float32")
+    s = np.ones((8, 26), "float32")
+    s[:, :20] = signs(rng, 8, 20)
+    assert np.count_nonzero(w[:20] @ np.ones(26, "float32")) > 0
+    np.testing.assert_array_equal(network.step(mg.Tensor(s)).numpy(), s)
+    for _ in range(3):
+        *_, last = network.sweep(mg.Tensor(s), 5)
+        np.testing.assert_array_equal(last.numpy(), s)
 
 
 def test_a_sweep_does_not_wait_for_the_device():
