@@ -17,16 +17,16 @@ depend on p, so that what moves in x moves in y: a convolution is *equivariant*.
 maximum over all p then forgets where it was: the answer is *invariant*. Subsampling by two keeps
 that for moves by even numbers alone.
 
-Each data set sets networks of equal size, as nearly as whole numbers of units permit, to one task.
-They learn from the same batches of one run, with the loop of LeNet-5 (Adam, half a cosine).
+For each data set, networks of equal size, as nearly as whole numbers of units permit, learn one
+task from the same batches, in one run (`contest`).
 
 **Images** (digits, mnist) are learned where they are and tested moved by 0 to 6 pixels along an
 axis. They have 28 × 28 pixels: the bundled digits are enlarged to 16 × 16 and put in the middle;
 MNIST's may lose ink at the edge. To an MLP moved ink is new, and so it is to the dense layers on
-top of LeNet-5, which see maps of 5 × 5 whose pixels are four of the image: convolutions below alone
-do not make an answer invariant. The *sliding* LeNet-5 has the same numbers, but all of its filters
-slide over a torus, C5's too, and F6 sees the maximum of each map of C5. It would not notice moves
-around the torus by four pixels, the step of its two subsamplings.
+top of LeNet-5: they see maps of 5 × 5, whose steps are four pixels of the image, and convolutions
+beneath do not make them invariant. The *sliding* LeNet-5 has the same numbers, but all of its
+filters slide over a torus, C5's too, and F6 sees the maximum of each map of C5. A move around the
+torus by four pixels, the step of its two subsamplings together, changes nothing in its answer.
 
 **Waveforms** are told apart by shape, at any phase and frequency. A network in one dimension, like
 a time-delay network, takes the mean over time at the end. An MLP must learn every phase by itself.
@@ -343,7 +343,7 @@ def draw_clips(
 ) -> None:
     """Clips (n, t, h, w), a row each, and beside each what is said of it."""
     n, t = clips.shape[:2]
-    made = pictures.figure(8.2, 0.4 + 0.82 * n, title)
+    made = pictures.figure(7.6, 0.4 + 0.76 * n, title)
     panels = pictures.grid(made, n, t + 1, width_ratios=[*(1.0,) * t, 2.2])
     for row, clip, truth, said in zip(panels, clips, truths, verdicts, strict=True):
         for axes, frame in zip(row, clip, strict=False):
@@ -444,10 +444,10 @@ ARCHITECTURE = Architecture(
         "noise": "standard deviation of the noise on every value",
     },
     cost={
-        "digits": "40 s, 0.4 GiB",
-        "mnist": "5 min, 1.5 GiB",
-        "waveforms": "20 s, 0.3 GiB",
-        "moving_digits": "3 min, 0.5 GiB",
+        "digits": "50 s, 0.2 GiB",
+        "mnist": "9 min, 0.6 GiB",
+        "waveforms": "35 s, 0.2 GiB",
+        "moving_digits": "2 min, 0.5 GiB",
     },
     data=_data,
     build=_build,
