@@ -101,8 +101,9 @@ def _parse(arguments: list[str], known: dict[str, Architecture]) -> argparse.Nam
 def _check_name(parser: _Parser, name: str, known: dict[str, Architecture]) -> None:
     """Refuse a model that does not exist, with the names that were perhaps meant."""
     if name not in known:
-        close = difflib.get_close_matches(name, known) or list(known)
-        parser.error(f"there is no model {name!r}; did you mean {' or '.join(close)}?")
+        close = difflib.get_close_matches(name, known)
+        others = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(known)}"
+        parser.error(f"there is no model {name!r}; {others}")
 
 
 def _about(architecture: Architecture) -> str:
