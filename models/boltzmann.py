@@ -30,13 +30,15 @@ all weights begin at 0; each vector is clamped twice, its bits turned off with p
 on with 0.05, so that no weight wants to be infinite; as many annealings run freely; the free units
 start at random and are then asked twice at T = 20, twice at 15, twice at 12 and four times at 10;
 at 10, what is on together is counted 10 times; every weight changes by the sign of p⁺ − p⁻ times 2.
-Not as in the paper: "asked twice" is every unit in turn, where the paper asks units at random, each
-twice on average.
 
-The steps of the sign rule are as large as ever where little is left to learn, and the weights grow
-until ten questions at T = 10 are too few for equilibrium. Exact G therefore rises again. And yet
-the noise has its use: the exact gradient gets stuck where two vectors share a code in about a third
-of the machines, and the sampled one goes on until there are four.
+Not as in the paper: "asked twice" is every unit twice, where the paper asks units at random, each
+twice on average. And the paper does not say how long a noisy vector stays; here the noise is new
+whenever the hidden units are asked. Eight noisy vectors a cycle would tell so little of the pairs
+that are seldom on together that the sign rule makes their weights ever more negative.
+
+The steps of that rule are as large as ever where little is left to learn, and G stays well above
+what the exact gradient reaches. And yet noise has its use: the exact gradient gets stuck where two
+vectors share a code, in a third of the machines, and the sampled one goes on until there are four.
 
 **XOR.** Of three visible units, the third is the exclusive or of two random ones. Any two of them
 are independent, so that without a hidden unit all weights stay at 0 and G at log 2. One hidden unit
@@ -45,7 +47,7 @@ is enough for G → 0.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -69,6 +71,7 @@ ANNEALING = (2.0, 2.0, 1.5, 1.5, 1.2, 1.2, 1.0, 1.0, 1.0, 1.0)  # as multiples o
 COUNTED = 10  # sweeps in equilibrium over which statistics are taken
 REPEATS = 2  # annealings for each vector of the environment
 COUNTABLE = 14  # so many units have few enough states to enumerate
+Seen = Callable[[], Tensor] | None
 
 
 class BoltzmannMachine(nn.Module):
@@ -124,18 +127,21 @@ class BoltzmannMachine(nn.Module):
     # -- Sampling ---------------------------------------------------------------------------------
 
     def run(
-        self, s: Tensor, free: Sequence[int], temperatures: Iterable[float]
+        self, s: Tensor, free: Sequence[int], temperatures: Iterable[float], seen: Seen = None
     ) -> Iterator[Tensor]:
         """Ask the free units in random order, once at each temperature; yields the states after.
 
-        All other units are clamped. A unit is on with probability σ(x / T) where its input x
-        exceeds T times a logistic random number, log(u / (1 − u)) with u uniform.
+        All other units are clamped, the visible ones each time to what `seen` then returns, if it
+        is given. A unit is on with probability σ(x / T) where its input x exceeds T times a
+        logistic random number, log(u / (1 − u)) with u uniform.
         """
         w, b = self.weight.array, self.bias.array[:, :, None]
         state = s.array.swapaxes(1, 2).copy()  # (m, n, chains)
         machines, _, chains = state.shape
         units = module_of(state).asarray(list(free))
         for temperature in temperatures:
+            if seen is not None:
+                state[:, : self.visible] = seen().array.swapaxes(1, 2)
             u = mg.clip(mg.rand(machines, len(free), chains), 1e-7, 1.0 - 1e-7)
             noise = (temperature * mg.log(u / (1.0 - u))).array
             order = units[mg.randperm(len(free)).array]
@@ -145,18 +151,21 @@ class BoltzmannMachine(nn.Module):
                 state[:, unit] = x > noise[:, i : i + 1]
             yield Tensor(state.swapaxes(1, 2).copy())
 
-    def settled(self, s: Tensor, free: Sequence[int]) -> Tensor:
+    def settled(self, s: Tensor, free: Sequence[int], seen: Seen = None) -> Tensor:
         """The free units from random states through the annealing, all others as in s."""
         start = s.array.copy()
         machines, chains, _ = s.shape
         start[:, :, list(free)] = mg.bernoulli(0.5, (machines, chains, len(free))).array
-        *_, last = self.run(Tensor(start), free, [t * self.temperature for t in ANNEALING])
+        temperatures = [t * self.temperature for t in ANNEALING]
+        *_, last = self.run(Tensor(start), free, temperatures, seen)
         return last
 
-    def sampled_statistics(self, s: Tensor, free: Sequence[int], sweeps: int = COUNTED) -> Tensor:
+    def sampled_statistics(
+        self, s: Tensor, free: Sequence[int], seen: Seen = None, sweeps: int = COUNTED
+    ) -> Tensor:
         """How often two units are on together (on the diagonal: one unit), (m, n, n), over so many
         sweeps at T that follow on s, and over all chains."""
-        states = list(self.run(s, free, [self.temperature] * sweeps))
+        states = list(self.run(s, free, [self.temperature] * sweeps, seen))
         every = mg.concatenate(states, axis=1)
         return every.swapaxes(1, 2) @ every * (1.0 / every.shape[1])
 
@@ -304,23 +313,21 @@ class BoltzmannTraining(Training):
             clamped, free = network.exact_statistics(self.q)
             network.change(settings.lr * (clamped - free))
             return
-        clamped, free = (
-            network.sampled_statistics(network.settled(start, units), units)
-            for start, units in self.phases()
-        )
+        clamped = self.sampled(range(network.visible, len(network.connections)), self.seen)
+        free = self.sampled(range(len(network.connections)))
         network.change(settings.lr * mg.sign(clamped - free))
 
-    def phases(self) -> list[tuple[Tensor, range]]:
-        """Where the clamped and the free annealings start, and the units that are free in each."""
-        network, settings = self.network, self.settings
-        machines, n, _ = network.weight.shape
+    def sampled(self, free: Sequence[int], seen: Seen = None) -> Tensor:
+        """Statistics after an annealing, `REPEATS` times as many chains as there are vectors."""
+        machines, n, _ = self.network.weight.shape
+        start = mg.zeros((machines, REPEATS * len(self.vectors), n))
+        return self.network.sampled_statistics(self.network.settled(start, free, seen), free, seen)
+
+    def seen(self) -> Tensor:
+        """Each vector `REPEATS` times in each machine, with noise, (m, chains, visible)."""
         vectors = mg.concatenate([self.vectors] * REPEATS)
-        turn = mg.where(vectors > 0.5, settings.drop, settings.add)
-        turned = mg.bernoulli(turn, (machines, *vectors.shape))
-        clamped = mg.abs(vectors - turned)
-        nothing = mg.zeros((machines, len(vectors), network.hidden))
-        start = mg.concatenate([clamped, nothing], axis=2)
-        return [(start, range(network.visible, n)), (start, range(n))]
+        turn = mg.where(vectors > 0.5, self.settings.drop, self.settings.add)
+        return mg.abs(vectors - mg.bernoulli(turn, (len(self.network.weight), *vectors.shape)))
 
     @mg.no_grad()
     def evaluate(self) -> dict[str, float]:
@@ -628,6 +635,7 @@ ARCHITECTURE = Architecture(
     },
     cost={"encoder": "", "xor": ""},
     meaning={
+        "epochs": "how often to measure",
         "cycles": "learning cycles an epoch",
         "machines": "how many machines learn at once",
         "hidden": "hidden units",

@@ -28,19 +28,20 @@ spin-glass like neural networks". X⁺ X projects on the span of the patterns; w
 which would only hold units where they are, the basins are wider (I. Kanter and H. Sompolinsky 1987,
 "Associative recall of memory without errors").
 
-**Capacity.** The overlap m = 1/n Σ xᵢ sᵢ is 1 where a pattern is recalled, and n times the
-fraction of wrong units is n (1 − m) / 2. For Hebbian storage of random patterns the load α = p / n
-decides. The first step from a stored pattern turns the fraction ½ erfc(1 / √(2α)) of the units, and
-recall goes on from there. D. J. Amit, H. Gutfreund and H. Sompolinsky 1985, "Storing infinite
-numbers of patterns in a spin-glass model of neural networks", found where it ends as n → ∞:
+**Capacity.** The overlap m = 1/n Σ xᵢ sᵢ is 1 where a pattern is recalled; (1 − m) / 2 of the
+units are wrong. For Hebbian storage of random patterns the load α = p / n decides. The first step
+from a stored pattern turns the fraction ½ erfc(1 / √(2α)) of the units, and recall goes on from
+there. D. J. Amit, H. Gutfreund and H. Sompolinsky 1985, "Storing infinite numbers of patterns in a
+spin-glass model of neural networks", found where it ends as n → ∞:
 
     m = erf y,    y (√(2α) + 2/√π e^(−y²)) = erf y
 
 has a solution y > 0 up to α = 0.1379, with m = 0.967 there. Beyond, the patterns are lost all at
-once, and the drop is the sharper, the more units there are (J. Hertz, A. Krogh and R. G. Palmer
-1991, "Introduction to the theory of neural computation", chapter 2). Storkey's rule stores
-n / √(2 ln n) random patterns without error; the pseudo-inverse nearly n, in basins that shrink to
-nothing.
+once; recall that starts at one stops on the way, in a state that still resembles it. With finite n
+some patterns are lost before and some last a little longer: the drop is the sharper, the more units
+there are (J. Hertz, A. Krogh and R. G. Palmer 1991, "Introduction to the theory of neural
+computation", chapter 2). Storkey's rule stores n / √(2 ln n) random patterns without error; the
+pseudo-inverse nearly n, in basins that shrink to nothing.
 
 **One epoch** draws a set of random patterns that nobody has seen, and recalls them at every load;
 with images, it stores one more of each class, and recalls them with one half erased.
@@ -632,7 +633,7 @@ def draw_energy(training: HopfieldTraining, path: Path, states: int = 8, sweeps:
     left.set_xlabel("sweeps: times that each unit was asked")
     left.set_ylabel("energy a unit, E / n")
     left.legend(loc="upper right")
-    right.set_title(f"Synchronous recall: it may, and rose in {rose} of {2 * len(patterns)} cases")
+    right.set_title(f"Synchronous recall: it rose in {rose} of {2 * len(patterns)} cases")
     right.set_xlabel("steps of all units at once")
     pictures.save(made, path)
 
@@ -660,12 +661,10 @@ def draw_recall(training: Images, path: Path) -> None:
         shown = slice(len(training.classes))
         rows = {"stored": patterns[shown], "one half\nat random": start[shown]}
         for rule in RULES:
-            end = training.recalled(rule, patterns, start)
-            m = float(overlaps(end, patterns).mean())
-            rows[f"{_NAMES[rule]}\nm = {m:.3f}"] = end[shown]
+            rows[_NAMES[rule]] = training.recalled(rule, patterns, start)[shown]
     training.network.store(patterns, training.settings.rule)  # as before
     units = len(training.network.weight)
-    title = f"{len(patterns)} images stored in {units} units; one of each class, recalled"
+    title = f"{len(patterns)} images stored in {units} units; how each rule recalls one of a class"
     _draw_images(training.shape, rows, title, path)
 
 
@@ -742,6 +741,7 @@ ARCHITECTURE = Architecture(
     },
     cost={"patterns": "", "digits": "", "mnist": ""},
     meaning={
+        "epochs": "sets of random patterns to recall, or images of each class to store",
         "units": "n, how many units there are",
         "patterns": "how many patterns the network keeps in the end, for `sample`",
         "rule": "how the network stores what it keeps in the end",

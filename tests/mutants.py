@@ -969,8 +969,9 @@ PLANTED = {
         ("wrong function", "completed", "mg.logsumexp(logs, 3)", "logs.max(3)"),
         ("missing check", "change", "by * self.connections", "by"),
         ("missing check", "epoch", " & (self.found == 0)", ""),
-        ("swapped arguments", "phases", "vectors > 0.5, settings.drop, settings.add",
-         "vectors > 0.5, settings.add, settings.drop"),
+        ("swapped arguments", "seen", "vectors > 0.5, self.settings.drop, self.settings.add",
+         "vectors > 0.5, self.settings.add, self.settings.drop"),
+        ("lost dependence", "run", "            if seen is not None:", "            if False:"),
         ("missing factor", "cycle", "mg.sign(clamped - free)", "(clamped - free)"),
     ],
 }  # fmt: skip

@@ -258,7 +258,7 @@ def test_annealing_is_that_of_the_paper():
     assert [10.0 * t for t in ANNEALING] == [20, 20, 15, 15, 12, 12, 10, 10, 10, 10]
     machine = machine_of(np.zeros((1, 2, 2)), 1, temperature=10.0)
     seen = []
-    machine.run = lambda s, free, temperatures: seen.extend(temperatures) or iter([s])
+    machine.run = lambda s, free, temperatures, _: seen.extend(temperatures) or iter([s])
     machine.settled(mg.zeros((1, 3, 2), dtype="float64"), [0, 1])
     assert seen == [20, 20, 15, 15, 12, 12, 10, 10, 10, 10]
 
@@ -359,18 +359,41 @@ def test_the_environment_turns_units_at_random(drop, add):
         assert math.isclose(q, expected, abs_tol=1e-12)
 
 
-def test_clamping_is_as_noisy_as_the_environment():
+def test_what_is_clamped_is_as_noisy_as_the_environment():
     """Each vector twice in every machine, turned with the probabilities of the paper."""
     training = training_of("encoder", machines=2000)
-    (clamped, hidden), (_, every) = training.phases()
-    assert clamped.shape == (2000, 8, 10)
-    assert (list(hidden), list(every)) == ([8, 9], list(range(10)))
-    assert (clamped.numpy()[:, :, 8:] == 0.0).all()
+    seen = training.seen().numpy()
+    assert seen.shape == (2000, 8, 8)
     wanted = np.concatenate([training.vectors.numpy()] * 2)
-    turned = clamped.numpy()[:, :, :8] != wanted
+    turned = seen != wanted
     for bit, p in ((1.0, 0.15), (0.0, 0.05)):
         found = turned[:, wanted == bit]
         assert abs(found.mean() - p) < 5.0 * math.sqrt(p * (1.0 - p) / found.size)
+
+
+def test_what_is_seen_is_new_in_every_sweep():
+    """And the hidden units answer to it."""
+    weights = np.zeros((1, 3, 3))
+    weights[0, 0, 2] = weights[0, 2, 0] = 200.0
+    weights[0, 2, 2] = -100.0
+    machine = machine_of(weights, 2)
+    shown = iter(np.array([[[[1.0, 0.0]]], [[[0.0, 0.0]]], [[[1.0, 1.0]]]]))
+    states = machine.run(
+        mg.zeros((1, 1, 3), dtype="float64"), [2], [1.0] * 3, lambda: mg.Tensor(next(shown))
+    )
+    found = [state.numpy()[0, 0].tolist() for state in states]
+    assert found == [[1.0, 0.0, 1.0], [0.0, 0.0, 0.0], [1.0, 1.0, 1.0]]
+
+
+def test_clamped_statistics_are_those_of_the_environment():
+    """Within five standard errors of the exact p⁺, over many machines with the same weights."""
+    training = training_of("encoder", machines=4000)
+    weights = np.repeat(encoder([SHARED]).astype("float32"), 4000, axis=0) * 0.1
+    training.network = copies(training.network, weights)
+    exact, _ = copies(training.network, weights[:1]).exact_statistics(training.q)
+    found = training.sampled([8, 9], training.seen).numpy()
+    error = found.std(0) / math.sqrt(len(found))
+    assert (np.abs(found.mean(0) - exact.numpy()[0]) <= 5.0 * error + 1e-6).all()
 
 
 def test_a_sampled_cycle_changes_every_weight_by_the_sign():
@@ -385,10 +408,7 @@ def test_a_sampled_cycle_changes_every_weight_by_the_sign():
     np.testing.assert_array_equal(weights, weights.swapaxes(1, 2))
     again = training_of("encoder", machines=5)
     with seeded(3):
-        clamped, free = (
-            again.network.sampled_statistics(again.network.settled(start, units), units)
-            for start, units in again.phases()
-        )
+        clamped, free = again.sampled([8, 9], again.seen), again.sampled(range(10))
     np.testing.assert_array_equal(weights, 2.0 * np.sign((clamped - free).numpy()) * allowed)
 
 
