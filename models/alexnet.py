@@ -48,9 +48,14 @@ the wide dense layers, which gives rectifiers positive inputs, and at 0 elsewher
 pixels from 0 to 1 the signal drowns in the biases and nothing is learned for a long time. Left out
 is the paper's second distortion, a shift of the colours along their principal components.
 
+How large ε may be depends on the number of classes K. While all of them are equally likely, the
+curvature of the cross-entropy along the weights of dense8 is |h|² / K for inputs h, and momentum
+0.9 diverges where ε exceeds 2 (1 + 0.9) K / |h|². A thousand classes allow the paper's rate, two
+classes at full width do not: they want it fifty times smaller.
+
 **Smaller.** `--size` and `--width` make it a network for a small computer: the same layers in the
 same order, on images of fewer pixels, with a fraction of the filters and of the dense units. Below
-a size of 128 or so conv1 has stride 2 and filters 7 × 7, then stride 1 and 5 × 5, so that the
+`--size 112` conv1 has stride 2 and filters 7 × 7, below 57 stride 1 and filters 5 × 5, so that the
 three pools leave something. A unit with fewer inputs gets larger weights, so that the deviation of
 its sum is the paper's: 0.01 · √(inputs in the paper / inputs here).
 
@@ -428,7 +433,7 @@ def _build(data: DataSet, settings: SimpleNamespace) -> FromPatches:
 _DIGITS: dict[str, int | float | str] = {
     "epochs": 40,
     "batch_size": 32,
-    "lr": 0.01,
+    "lr": 5e-3,
     "variant": "two-tower",
     "size": 32,
     "width": 0.25,
@@ -444,8 +449,15 @@ ARCHITECTURE = Architecture(
     "parameters, as with --size 256 --width 1 and 1000 classes (Krizhevsky et al. 2012)",
     settings={
         "digits": _DIGITS,
-        "mnist": {**_DIGITS, "epochs": 10, "batch_size": 128, "size": 28, "width": 0.125},
-        FOLDER: {**_DIGITS, "epochs": 90, "size": 64, "mirror": "yes"},
+        "mnist": {
+            **_DIGITS,
+            "epochs": 8,
+            "batch_size": 128,
+            "lr": 0.01,
+            "size": 28,
+            "width": 0.125,
+        },
+        FOLDER: {**_DIGITS, "lr": 1e-3, "size": 64, "mirror": "yes"},
     },
     meaning={
         "variant": "the two towers of 2012 or the one of 2014",

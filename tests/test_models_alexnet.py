@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 import minigrad.nn.functional as F
-from minigrad import nn
+from minigrad import nn, optim
 from minigrad.data import TensorDataset
 from models import alexnet
 from models.__main__ import main
@@ -371,6 +371,25 @@ def test_it_tells_two_colours_apart():
     assert losses[0] > 0.5
     assert losses[-1] < 0.1
     assert training.evaluate() == {"test_accuracy": 1.0}
+
+
+@pytest.mark.slow
+def test_the_whole_network_learns_a_few_images():
+    """Without dropout, whose noise is larger than what a handful of steps gains."""
+    mg.manual_seed(0)
+    network = AlexNet().eval()
+    x, labels = 60.0 * mg.randn(8, 3, 227, 227), mg.arange(8)
+    optimizer = optim.SGD(network.parameters(), lr=5e-4, momentum=0.9, weight_decay=5e-4)
+    losses = []
+    for _ in range(6):
+        loss = F.cross_entropy(network(x), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    np.testing.assert_allclose(losses[0], math.log(1000), rtol=0.1)
+    assert np.all(np.diff(losses) < 0.0)
+    assert losses[-1] < 0.5 * losses[0]
 
 
 @pytest.mark.parametrize("dataset", ["digits", "mnist"])
