@@ -346,7 +346,7 @@ def test_a_step_is_the_update_of_the_paper():
 
 
 def test_the_rate_is_divided_by_ten_three_times():
-    training = training_of(n=40, epochs=8, batch_size=8, width=0.01)
+    training = training_of(n=40, epochs=8, batch_size=8, lr=0.01, width=0.01)
     rates = []
     for x, labels in [batch for _ in range(8) for batch in training.loader]:
         rates.append(training.optimizer.param_groups[0]["lr"])
