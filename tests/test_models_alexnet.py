@@ -361,7 +361,7 @@ def test_it_tells_two_colours_apart():
     images[np.arange(20), 2 * labels] += 0.6
     table = TensorDataset(images, labels)
     defaults = ARCHITECTURE.settings["folder"]
-    changes = {"epochs": 30, "batch_size": 10, "size": 22, "width": 0.05}
+    changes = {"epochs": 30, "batch_size": 10, "lr": 0.01, "size": 22, "width": 0.05}
     settings = SimpleNamespace(**{**defaults, **changes}, seed=0)
     data = DataSet("folder", lambda: (table, table), images.shape[1:], ("red", "blue"))
     mg.manual_seed(0)
