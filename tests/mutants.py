@@ -909,7 +909,7 @@ PLANTED = {
         ("missing check", "SequenceTraining",
          '        if state["state"] is not None:', '        if state["state"] is None:'),
         ("off by one", "moved_on", "part[:, :-1]], axis=1)", "part[:, 1:]], axis=1)"),
-        ("missing factor", "gradient_norms", "(gradient[-1] ** 2.0)", "abs(gradient[-1])"),
+        ("wrong power", "gradient_norms", 'astype("float64") ** 2.0)', 'astype("float64") ** 4.0)'),
     ],
     "models/lstm.py": [
         ("wrong gate", "remembering", "// hidden == 1)", "// hidden == 0)"),
