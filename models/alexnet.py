@@ -362,20 +362,19 @@ def draw_layers(summary: Summary, path: Path) -> None:
     dense = np.array([row.layer == "Linear" for row in rows])
     made = pictures.figure(9.0, 3.4)
     left, right = pictures.grid(made, 1, 2, sharey=True)[0]
-    for axes, values, chosen, what in (
-        (left, parameters, dense, "parameters are of dense layers"),
-        (right, products, ~dense, "multiply-adds are of convolutions"),
+    for axes, values, chosen, who, what in (
+        (left, parameters, dense, "Dense layers", "parameters"),
+        (right, products, ~dense, "Convolutions", "multiply-adds"),
     ):
         share = 100.0 * values[chosen].sum() / values.sum()
-        axes.set_title(f"{share:.0f} % of the {values.sum():,} {what}", fontsize=9)
+        axes.set_title(f"{who} have {share:.0f} % of the {what}")
+        axes.set_xlabel(f"{what}: {values.sum():,}")
         colours = [pictures.ORANGE if is_dense else pictures.BLUE for is_dense in dense]
         bars = axes.barh(names, values, color=colours)
         axes.bar_label(bars, [f"{value:,}" for value in values], padding=3, fontsize=8)
         axes.set_xlim(0, 1.3 * values.max())
         axes.set_xticks([])
         axes.spines["bottom"].set_visible(False)
-    left.set_xlabel("parameters")
-    right.set_xlabel("multiply-adds for one patch")
     left.set_ylabel("layer and its outputs")
     left.invert_yaxis()
     pictures.save(made, path)
@@ -445,8 +444,8 @@ ARCHITECTURE = Architecture(
     title="AlexNet",
     paper="Krizhevsky, Sutskever & Hinton 2012, ImageNet classification with deep convolutional "
     "neural networks",
-    reference="ImageNet 2010, of which there is nothing here: top-5 test error 0.170 of 60,965,224 "
-    "parameters, as with --size 256 --width 1 and 1000 classes (Krizhevsky et al. 2012)",
+    reference="ImageNet 2010: top-5 test error 0.170 (Krizhevsky et al. 2012), with the 60,965,224 "
+    "parameters of --size 256 --width 1 and 1000 classes",
     settings={
         "digits": _DIGITS,
         "mnist": {
@@ -472,7 +471,14 @@ ARCHITECTURE = Architecture(
         "patches": ("corners", "centre"),
         "mirror": ("yes", "no"),
     },
-    cost={"digits": "", "mnist": "", FOLDER: ""},
+    needs="for a folder of your own: PNG or JPEG images, one subfolder a class; a --lr that is the "
+    "smaller, the fewer the classes and the larger --width",
+    cost={
+        "digits": "3 min, 0.2 GiB",
+        "mnist": "10 min, 0.4 GiB",
+        FOLDER: "2 min for 500 images, 0.2 GiB; with --size 256 --width 1 a step takes 1.3 s and "
+        "2 GiB for 8 images, 3.6 GiB for 128",
+    },
     build=_build,
     training=AlexNetTraining,
     data=_data,
