@@ -29,7 +29,15 @@ The second mean needs samples of p. k steps of Gibbs sampling (h given v, v give
 at the data give contrastive divergence, CD-k (G. E. Hinton 2002, "Training products of experts by
 minimizing contrastive divergence"). Chains that go on from where the last step left them give
 persistent CD, PCD-k (T. Tieleman 2008, "Training restricted Boltzmann machines using approximations
-to the likelihood gradient"): slower to begin with, and in the end a far better model.
+to the likelihood gradient").
+
+As it stands, this gradient is another one if some pixel's 0 and 1 change names. The enhanced
+gradient (K. Cho, T. Raiko and A. Ilin 2011, "Enhanced gradient and adaptive learning rate for
+training restricted Boltzmann machines") counts all units from the middle between the means over
+data and machine, μ for the visible and ν for the hidden ones, and learns the same machine either
+way. With g for the gradient above, and averages over data less those over the machine in ⟨ ⟩:
+
+    gʷ = −⟨(h − ν)(v − μ)ᵀ⟩        gᵇ ← gᵇ − νᵀ gʷ        gᶜ ← gᶜ − gʷ μ
 
 **How good is it?** Z is a sum over 2ⁿ states of a layer, exact here up to n = 20. Beyond, annealed
 importance sampling (R. Salakhutdinov and I. Murray 2008, "On the quantitative analysis of deep
@@ -152,7 +160,7 @@ class RBM(nn.Module):
         Args:
             v, r: visible units of the data and of the machine, (n, n_visible) and (m, n_visible).
             p, q: hidden(v) and hidden(r).
-            enhanced: count all units from the middle between data and machine.
+            enhanced: take the enhanced gradient instead.
         """
         mean_v, mean_p, mean_r, mean_q = (rows.mean(0) for rows in (v, p, r, q))
         visible, hidden = mean_r - mean_v, mean_q - mean_p
