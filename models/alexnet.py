@@ -474,7 +474,7 @@ ARCHITECTURE = Architecture(
     needs="for a folder of your own: PNG or JPEG images, one subfolder a class; a --lr that is the "
     "smaller, the fewer the classes and the larger --width",
     cost={
-        "digits": "3 min, 0.2 GiB",
+        "digits": "4 min, 0.2 GiB",
         "mnist": "10 min, 0.4 GiB",
         FOLDER: "2 min for 500 images, 0.2 GiB; with --size 256 --width 1 a step takes 1.3 s and "
         "2 GiB for 8 images, 3.6 GiB for 128",
