@@ -386,7 +386,7 @@ LOADS = {
     "pseudo_inverse": (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8),
 }
 TURNED = (0.0, 0.1)
-RECALLED = 200  # at most so many of the patterns that are stored, which is enough for their mean
+RECALLED = 200  # at most so many of those that are stored, old and new: Storkey's rule forgets
 
 
 class Capacity(HopfieldTraining):
@@ -408,7 +408,7 @@ class Capacity(HopfieldTraining):
         found = []
         for i, (rule, load) in enumerate(pairs):
             patterns = fresh[: max(1, round(load * n))]
-            few = patterns[:RECALLED]
+            few = patterns[mg.randperm(len(patterns))[:RECALLED]]
             start = mg.concatenate([flipped(few, fraction) for fraction in TURNED])
             ends = self.recalled(rule, patterns, start).reshape(len(TURNED), *few.shape)
             found.append([float(overlaps(end, few).mean()) for end in ends])

@@ -361,9 +361,9 @@ def test_the_environment_turns_units_at_random(drop, add):
 
 def test_what_is_clamped_is_as_noisy_as_the_environment():
     """Each vector twice in every machine, turned with the probabilities of the paper."""
-    training = training_of("encoder", machines=2000)
+    training = training_of("encoder", machines=500)
     seen = training.seen().numpy()
-    assert seen.shape == (2000, 8, 8)
+    assert seen.shape == (500, 8, 8)
     wanted = np.concatenate([training.vectors.numpy()] * 2)
     turned = seen != wanted
     for bit, p in ((1.0, 0.15), (0.0, 0.05)):
@@ -387,8 +387,8 @@ def test_what_is_seen_is_new_in_every_sweep():
 
 def test_clamped_statistics_are_those_of_the_environment():
     """Within five standard errors of the exact p⁺, over many machines with the same weights."""
-    training = training_of("encoder", machines=4000)
-    weights = np.repeat(encoder([SHARED]).astype("float32"), 4000, axis=0) * 0.1
+    training = training_of("encoder", machines=1000)
+    weights = np.repeat(encoder([SHARED]).astype("float32"), 1000, axis=0) * 0.1
     training.network = copies(training.network, weights)
     exact, _ = copies(training.network, weights[:1]).exact_statistics(training.q)
     found = training.sampled([8, 9], training.seen).numpy()
@@ -438,7 +438,7 @@ def test_the_encoder_finds_codes():
 
 
 def test_xor_needs_a_hidden_unit():
-    without = training_of("xor", hidden=0, machines=5, cycles=300)
+    without = training_of("xor", hidden=0, machines=5, cycles=200)
     without.epoch(SILENT)
     np.testing.assert_allclose(
         without.network.divergence(without.q).numpy(), math.log(2.0), atol=1e-5
