@@ -47,6 +47,7 @@ is enough for G → 0.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -263,7 +264,7 @@ class BoltzmannTraining(Training):
 
     Attributes:
         metric: distinct_codes, where there are enough hidden states for it, else completed.
-        found: (m,), the learning cycle in which a machine first had distinct codes, or 0.
+        since: (m,), the learning cycle since which a machine has had distinct codes, or 0.
         past: weights, with biases on the diagonal, after every epoch, (m, n, n) each.
     """
 
@@ -290,7 +291,7 @@ class BoltzmannTraining(Training):
         enough = 2**network.hidden >= len(self.vectors)
         self.metric = "distinct_codes" if enough else "completed"
         machines = network.weight.shape[0]
-        self.found = mg.zeros(machines, dtype="int64")
+        self.since = mg.zeros(machines, dtype="int64")
         self.past: list[Any] = []
 
     @mg.no_grad()
@@ -300,8 +301,8 @@ class BoltzmannTraining(Training):
         for i in range(1, cycles + 1):
             self.cycle()
             cycle = len(self.past) * cycles + i
-            new = network.distinct_codes(self.vectors) & (self.found == 0)
-            self.found = mg.where(new, cycle, self.found)
+            since = mg.where(self.since == 0, cycle, self.since)
+            self.since = mg.where(network.distinct_codes(self.vectors), since, 0)
             progress.update(round(share * i) - round(share * (i - 1)))
         self.past.append(with_biases(network))
         return {}
@@ -337,9 +338,7 @@ class BoltzmannTraining(Training):
             "completed": network.completed(self.values, self.vectors).astype("float32"),
         }
         if self.metric == "distinct_codes":
-            codes = network.distinct_codes(self.vectors)
-            measured["distinct_codes"] = codes.astype("float32")
-            measured["found"] = (self.found > 0).astype("float32")
+            measured["distinct_codes"] = (self.since > 0).astype("float32")
         return {name: float(values.mean()) for name, values in measured.items()}
 
     def report(self) -> str:
@@ -348,27 +347,23 @@ class BoltzmannTraining(Training):
         completed = int(network.completed(self.values, self.vectors).astype("int64").sum())
         lines = [f"{completed} of {machines} machines complete every vector"]
         if self.metric == "distinct_codes":
-            now = int(network.distinct_codes(self.vectors).astype("int64").sum())
-            first = self.found.numpy()
-            first = first[first > 0]
-            line = f"{len(first)} of {machines} machines found {k} distinct codes"
-            if len(first):
-                median, most = np.median(first), first.max()
-                line += f", after {median:g} learning cycles in the median and {most} at most"
-            lines.insert(0, f"{line}; {now} have them in the end")
+            since = self.since.numpy()
+            since = since[since > 0]
+            line = f"{len(since)} of {machines} machines found {k} distinct codes"
+            if len(since):
+                median, last = np.median(since), since.max()
+                line += f", and have had them since learning cycle {median:g} in the median and"
+                line += f" {last} at the latest"
+            lines.insert(0, line)
         return "\n".join(lines)
 
     def shown(self) -> int:
-        """The machine to draw: it solves the problem in the end, as soon as half of those do."""
+        """The machine to draw: of those that solve the problem, the one with the least G."""
         network = self.network
-        solved = {
-            "distinct_codes": lambda: network.distinct_codes(self.vectors),
-            "completed": lambda: network.completed(self.values, self.vectors),
-        }[self.metric]()
-        able = np.flatnonzero(solved.numpy())
-        if not len(able):
-            return 0
-        return int(able[np.argsort(self.found.numpy()[able], kind="stable")[len(able) // 2]])
+        distinct = self.metric == "distinct_codes"
+        solved = self.since > 0 if distinct else network.completed(self.values, self.vectors)
+        g = network.divergence(self.q)
+        return int(mg.where(solved, g, g + 1e6).argmin())
 
     def sample(self, count: int, folder: Path) -> str:
         """Draw freely from one machine, then clamp the beginning of each vector."""
@@ -383,8 +378,10 @@ class BoltzmannTraining(Training):
             start = mg.concatenate([values, mg.zeros(n - given)])
             start = mg.broadcast_to(start, (1, count, n))
             end = network.settled(start, range(given, n))[0, :, : network.visible]
-            right = int(((end == vector).sum(1) == network.visible).astype("int64").sum())
-            lines.append(f"{self._written(vector.numpy())}: {right} of {count} right")
+            drawn = Counter(self._written(row) for row in end.numpy())
+            (answer, times), *_ = drawn.most_common(1)
+            wanted = self._written(vector.numpy())
+            lines.append(f"{wanted} wanted; most often {answer}, {times} times of {count}")
         return "\n".join(lines)
 
     def _written(self, row: np.ndarray) -> str:
@@ -401,11 +398,11 @@ class BoltzmannTraining(Training):
             draw_codes(self, folder / "codes.png")
 
     def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | {"found": self.found, "past": self.past}
+        return super().state_dict() | {"since": self.since, "past": self.past}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         super().load_state_dict(state)
-        self.found = mg.tensor(state["found"], backend=self.network.weight.backend)
+        self.since = mg.tensor(state["since"], backend=self.network.weight.backend)
         self.past = list(state["past"])
 
 
@@ -443,14 +440,13 @@ def draw_learning(training: BoltzmannTraining, history: list[dict[str, Any]], pa
     cycles = np.arange(1, len(training.past) + 1) * training.settings.cycles
     made = pictures.figure(9.6, 3.7)
     left, right = pictures.grid(made, 1, 2)[0]
-    for name, label, style in (
-        ("found", "have found distinct codes", {"color": pictures.BLUE, "linestyle": "--"}),
-        ("distinct_codes", "have distinct codes", {"color": pictures.BLUE}),
-        ("completed", "complete every vector", {"color": pictures.ORANGE}),
+    for name, label, colour in (
+        ("distinct_codes", "have distinct codes", pictures.BLUE),
+        ("completed", "complete every vector", pictures.ORANGE),
     ):
         if name in history[-1]:
             count = [machines * entry[name] for entry in history]
-            left.plot(cycles, count, label=label, **style)
+            left.plot(cycles, count, label=label, color=colour)
     solved = round(machines * history[-1][training.metric])
     what = "have distinct codes" if training.metric == "distinct_codes" else "complete all vectors"
     left.set_title(f"{solved} of {machines} machines {what} in the end")
@@ -479,7 +475,7 @@ def draw_codes(training: BoltzmannTraining, path: Path) -> None:
     """How the codes of one machine part, and the codes of all machines."""
     machine = training.shown()
     cycles = training.settings.cycles
-    found = int(training.found.numpy()[machine]) // cycles
+    found = int(training.since.numpy()[machine]) // cycles
     until = training.past[: found + 6]
     walk = _activities(training, np.stack([weights[machine] for weights in until]))
     start = np.full((1, *walk.shape[1:]), 0.5)
@@ -519,7 +515,7 @@ def draw_weights(training: BoltzmannTraining, path: Path) -> None:
     machine = training.shown()
     cycles = training.settings.cycles
     last = len(training.past) - 1
-    found = int(training.found.numpy()[machine]) // cycles
+    found = int(training.since.numpy()[machine]) // cycles
     shown = sorted({0, min(found, last), last})
     network = training.network
     given, visible, n = training.values.shape[1], network.visible, len(network.connections)

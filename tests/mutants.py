@@ -985,7 +985,7 @@ PLANTED = {
          "mg.logsumexp(logs, 1, keepdims=True))"),
         ("wrong function", "completed", "mg.logsumexp(logs, 3)", "logs.max(3)"),
         ("missing check", "change", "by * self.connections", "by"),
-        ("missing check", "epoch", " & (self.found == 0)", ""),
+        ("missing check", "epoch", "mg.where(self.since == 0, cycle, self.since)", "cycle"),
         ("swapped arguments", "seen", "vectors > 0.5, self.settings.drop, self.settings.add",
          "vectors > 0.5, self.settings.add, self.settings.drop"),
         ("lost dependence", "run", "            if seen is not None:", "            if False:"),
