@@ -89,7 +89,7 @@ def _build(data: DataSet, settings: SimpleNamespace) -> RecurrentNetwork:
 _OWN: dict[str, dict[str, int | float | str]] = {
     "digits": {"lr": 1e-2, "memory": 8.0},
     "mnist": {"lr": 3e-3, "memory": 8.0},
-    "adding": {"lr": 5e-3, "memory": 20.0},
+    "adding": {"epochs": 30, "lr": 5e-3, "memory": 20.0},
     "reber": {"lr": 5e-3, "memory": 40.0},
     "text": {"lr": 3e-3, "memory": 1.0},
 }
@@ -108,11 +108,11 @@ ARCHITECTURE = Architecture(
     },
     choices={**CHOICES, "cell": tuple(CELLS)},
     cost={
-        "digits": "?",
-        "mnist": "?",
-        "adding": "?",
-        "reber": "?",
-        "text": "?",
+        "digits": "11 s, 0.2 GiB",
+        "mnist": "2 min, 0.4 GiB",
+        "adding": "3 min, 0.3 GiB",
+        "reber": "1 min, 0.3 GiB",
+        "text": "4 min, 0.3 GiB",
     },
     data=sequence_data,
     build=_build,

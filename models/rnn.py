@@ -236,7 +236,7 @@ def draw_gradients(norms: Mapping[str, np.ndarray], path: Path) -> None:
     axes.set_xlabel("step t")
     axes.set_ylabel(r"$\|\partial L/\partial h_t\|$ over that at the last step")
     axes.set_title(
-        f"The gradient of the last loss is {first[0] / first[-1]:.1g} times as large at the first "
+        f"The gradient of the last loss is {first[0] / first[-1]:.2g} times as large at the first "
         "step as at the last"
     )
     axes.grid(alpha=0.3)
@@ -444,11 +444,11 @@ ARCHITECTURE = Architecture(
     meaning=MEANING,
     choices=CHOICES,
     cost={
-        "digits": "?",
-        "mnist": "?",
-        "adding": "?",
-        "reber": "?",
-        "text": "?",
+        "digits": "11 s, 0.2 GiB",
+        "mnist": "1 min, 0.4 GiB",
+        "adding": "1 min, 0.2 GiB",
+        "reber": "1 min, 0.3 GiB",
+        "text": "4 min, 0.3 GiB",
     },
     data=sequence_data,
     build=_build,

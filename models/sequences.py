@@ -188,12 +188,13 @@ class Adding(Task):
         variance = float(training.test.tensors[1].var())
         made = pictures.figure(8.6, 3.6)
         left, right = pictures.grid(made, 1, 2)[0]
+        left.set_yscale("log")
         if history:
             over_epochs(left, history, "test_error", pictures.BLUE, "this network")
             last = history[-1]["test_error"]
-            left.set_title(f"Error {last:.2g}, where the mean has {variance:.3f}")
+            left.set_title(f"Error {last:.3g}, where the mean has {variance:.3g}")
+            left.set_ylim(min(1e-3, 0.5 * last), 2.0 * variance)
         left.axhline(variance, color=pictures.ORANGE, linestyle="--", label="always the mean")
-        left.set_yscale("log")
         left.set_ylabel("mean squared error of test sums")
         left.legend()
         right.plot((0, 2), (0, 2), color=pictures.GREY, linewidth=1.0)
