@@ -438,8 +438,8 @@ CHOICES = {"unit": ("char", "word")}
 ARCHITECTURE = Architecture(
     title="Recurrent network",
     paper="Elman 1990, Finding structure in time",
-    reference="adding, 100 steps: error 0.167, that of always answering the mean (Hochreiter & "
-    "Schmidhuber 1997); reber: it does not learn what to remember",
+    reference="adding, 100 steps: error 0.167, that of always answering the mean (Le, Jaitly & "
+    "Hinton 2015)",
     settings=SETTINGS,
     meaning=MEANING,
     choices=CHOICES,
