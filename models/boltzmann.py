@@ -36,9 +36,10 @@ twice on average. And the paper does not say how long a noisy vector stays; here
 whenever the hidden units are asked. Eight noisy vectors a cycle would tell so little of the pairs
 that are seldom on together that the sign rule makes their weights ever more negative.
 
-The steps of that rule are as large as ever where little is left to learn, and G stays well above
-what the exact gradient reaches. And yet noise has its use: the exact gradient gets stuck where two
-vectors share a code, in a third of the machines, and the sampled one goes on until there are four.
+The steps of that rule are as large as ever where little is left to learn: G stays near 0.5, where
+the exact gradient (``--statistics exact --lr 10``) reaches 0.073. And yet noise has its use. A
+third of the machines that follow the exact gradient get stuck at 0.207, where two vectors share a
+code; those with noise go on until there are four codes, and keep them.
 
 **XOR.** Of three visible units, the third is the exclusive or of two random ones. Any two of them
 are independent, so that without a hidden unit all weights stay at 0 and G at log 2. One hidden unit
@@ -629,7 +630,7 @@ ARCHITECTURE = Architecture(
             "add": 0.0,
         },
     },
-    cost={"encoder": "", "xor": ""},
+    cost={"encoder": "45 s, 0.2 GiB", "xor": "7 s, 0.2 GiB"},
     meaning={
         "epochs": "how often to measure",
         "cycles": "learning cycles an epoch",

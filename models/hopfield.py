@@ -739,7 +739,11 @@ ARCHITECTURE = Architecture(
         "digits": {"epochs": 3, "rule": "pseudo_inverse", "recall": "asynchronous"},
         "mnist": {"epochs": 5, "rule": "pseudo_inverse", "recall": "asynchronous"},
     },
-    cost={"patterns": "", "digits": "", "mnist": ""},
+    cost={
+        "patterns": "4 min, 0.2 GiB",
+        "digits": "7 s, 0.2 GiB",
+        "mnist": "16 s, 0.8 GiB",
+    },
     meaning={
         "epochs": "sets of random patterns to recall, or images of each class to store",
         "units": "n, how many units there are",
