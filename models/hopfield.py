@@ -154,19 +154,19 @@ def _expectation(rule: str, patterns: int, units: int) -> str:
     load = patterns / units
     if rule == "hebbian":
         return (
-            f"expect an overlap of {expected_overlap(load):.2f}, for Hebbian storage recalls up to "
+            f"an overlap of {expected_overlap(load):.2f}, for Hebbian storage recalls up to "
             f"{CRITICAL_LOAD:.3f} patterns a unit; the first step from a stored pattern already "
             f"turns {100.0 * wrong_after_a_step(load):.1f} % of its units"
         )
     if rule == "storkey":
         capacity = units / math.sqrt(2.0 * math.log(units))
         return (
-            "expect a small overlap, for Storkey's rule stores about n / √(2 ln n) = "
+            "a small overlap, for Storkey's rule stores about n / √(2 ln n) = "
             f"{capacity:.0f} random patterns"
         )
     return (
-        "expect the overlap that recall starts with, for independent patterns span all states, "
-        "no weight is left beside the diagonal, and all states stay as they are"
+        "the overlap that recall starts with, for they span all states, no weight is left beside "
+        "the diagonal, and all states stay as they are"
     )
 
 
@@ -205,8 +205,8 @@ class Hopfield(nn.Module):
             raise ValueError("Hopfield.store: patterns wants at least one pattern, got none")
         if p > n:
             warnings.warn(
-                f"Hopfield.store: {p:,} patterns in {n:,} units, a load of {p / n:.2f}: "
-                + _expectation(rule, p, n),
+                f"Hopfield.store: {p:,} patterns in {n:,} units, a load of {p / n:.2f}; if they are "
+                f"random, expect {_expectation(rule, p, n)}",
                 UserWarning,
                 stacklevel=2,
             )
@@ -585,7 +585,7 @@ def draw_capacity(training: Capacity, path: Path) -> None:
 
 
 @mg.no_grad()
-def draw_energy(training: HopfieldTraining, path: Path, states: int = 8, sweeps: int = 4) -> None:
+def draw_energy(training: HopfieldTraining, path: Path, states: int = 5, sweeps: int = 3) -> None:
     """The energy in recall of the patterns that the network keeps, from disturbed ones and from
     random states."""
     network = training.network
