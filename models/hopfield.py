@@ -205,8 +205,8 @@ class Hopfield(nn.Module):
             raise ValueError("Hopfield.store: patterns wants at least one pattern, got none")
         if p > n:
             warnings.warn(
-                f"Hopfield.store: {p:,} patterns in {n:,} units, a load of {p / n:.2f}; if they are "
-                f"random, expect {_expectation(rule, p, n)}",
+                f"Hopfield.store: {p:,} patterns in {n:,} units, a load of {p / n:.2f}; if they "
+                f"are random, expect {_expectation(rule, p, n)}",
                 UserWarning,
                 stacklevel=2,
             )
