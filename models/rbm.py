@@ -64,6 +64,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -304,13 +305,15 @@ class Annealing:
     Args:
         network: the machine, β = 1.
         base: bᴬ, the visible biases of A, β = 0.
-        temperatures: how many steps β takes from one to the other.
+        temperatures: how many steps β takes from one to the other, small ones at both ends: along
+            the logistic function from −4 to 4.
     """
 
     def __init__(self, network: RBM, base: Tensor, temperatures: int) -> None:
         self.network = network
         self.base = base
-        self.temperatures = temperatures
+        path = 1.0 / (1.0 + np.exp(-np.linspace(-4.0, 4.0, temperatures + 1)))
+        self.betas = ((path - path[0]) / (path[-1] - path[0])).tolist()
         n_hidden = len(network.hidden_bias)
         with mg.no_grad():
             of_visible = network.log_normaliser(base.reshape(1, -1)).sum()
@@ -340,12 +343,11 @@ class Annealing:
 
         Their mean is Z on average.
         """
-        change = 1.0 / self.temperatures
         v = self.network.drawn(self.network.mean(self.base) + mg.zeros((chains, len(self.base))))
         log_weights = self.log_z_base
-        for i in range(self.temperatures):
-            log_weights = log_weights + self.gain(v, i * change, change)
-            v = self.step(v, (i + 1) * change)
+        for beta, after in pairwise(self.betas):
+            log_weights = log_weights + self.gain(v, beta, after - beta)
+            v = self.step(v, after)
         return log_weights
 
     @mg.no_grad()
@@ -354,11 +356,10 @@ class Annealing:
 
         Their mean is 1/Z on average, if v are samples of the machine.
         """
-        change = 1.0 / self.temperatures
         log_weights = -self.log_z_base
-        for i in reversed(range(self.temperatures)):
-            v = self.step(v, (i + 1) * change)
-            log_weights = log_weights - self.gain(v, i * change, change)
+        for beta, before in pairwise(reversed(self.betas)):
+            v = self.step(v, beta)
+            log_weights = log_weights - self.gain(v, before, beta - before)
         return log_weights
 
 
