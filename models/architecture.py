@@ -21,10 +21,11 @@ import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
+from typing import Any
 
 import models
 from minigrad import nn
-from models.data import DATA_SETS, DataSet
+from models.data import DATA_SETS, DataSet, Examples
 from models.training import Training
 
 Settings = SimpleNamespace  # of a run: epochs, seed and what the model names itself
@@ -48,7 +49,7 @@ class Architecture:
         needs: what it wants besides this checkout.
         cost: for each data set, the time and the memory that training takes, as measured.
         build: makes the untrained network for a data set.
-        training: makes the network learn.
+        training: makes the network learn: a subclass of `Training`, or a function that picks one.
         data: finds a data set by its name and the settings; by default among those of all models.
     """
 
@@ -58,7 +59,7 @@ class Architecture:
     settings: Mapping[str, Mapping[str, int | float | str]]
     cost: Mapping[str, str]
     build: Callable[[DataSet, Settings], nn.Module]
-    training: type[Training]
+    training: Callable[[Any, Examples, Settings], Training]
     meaning: Mapping[str, str] = field(default_factory=dict)
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     needs: str = ""

@@ -323,10 +323,6 @@ class HopfieldTraining(Training):
 
     network: Hopfield
 
-    def __new__(cls, network: Hopfield, data: Examples, settings: SimpleNamespace) -> Any:
-        """The kind that the data ask for."""
-        return object.__new__(Images if data.train.tensors[0].ndim == 4 else Capacity)
-
     def __init__(self, network: Hopfield, data: Examples, settings: SimpleNamespace) -> None:
         super().__init__(network, data, settings)
         self.shape = data.train.tensors[0].shape[1:]
@@ -722,6 +718,11 @@ def _build(data: DataSet, settings: SimpleNamespace) -> Hopfield:
     return Hopfield(math.prod(data.shape))
 
 
+def _training(network: Hopfield, data: Examples, settings: SimpleNamespace) -> HopfieldTraining:
+    kind = Images if data.train.tensors[0].ndim == 4 else Capacity
+    return kind(network, data, settings)
+
+
 ARCHITECTURE = Architecture(
     title="Hopfield network",
     paper="Hopfield 1982, Neural networks and physical systems with emergent collective "
@@ -753,6 +754,6 @@ ARCHITECTURE = Architecture(
     },
     choices={"rule": tuple(RULES), "recall": ("asynchronous", "synchronous")},
     build=_build,
-    training=HopfieldTraining,
+    training=_training,
     data=_data,
 )

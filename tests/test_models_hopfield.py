@@ -22,7 +22,6 @@ from models.hopfield import (
     RULES,
     Capacity,
     Hopfield,
-    HopfieldTraining,
     Images,
     expected_overlap,
     flipped,
@@ -421,7 +420,6 @@ def small_capacity(**changed):
 def test_the_data_decide_what_is_measured():
     assert type(small_capacity()) is Capacity
     assert type(training_of("digits")) is Images
-    assert issubclass(ARCHITECTURE.training, HopfieldTraining)
 
 
 @pytest.mark.parametrize("recall", ["asynchronous", "synchronous"])
@@ -492,7 +490,7 @@ def test_a_class_without_images_is_refused():
     data = Examples(table, table, ("a", "b"))
     settings = SimpleNamespace(epochs=2, rule="hebbian", recall="asynchronous", seed=0)
     with pytest.raises(ValueError, match="images of a class, got 2, but class b has 1"):
-        HopfieldTraining(Hopfield(4), data, settings)
+        ARCHITECTURE.training(Hopfield(4), data, settings)
 
 
 @pytest.mark.parametrize("dataset", ["patterns", "digits"])
