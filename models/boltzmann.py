@@ -254,10 +254,12 @@ class BoltzmannMachine(nn.Module):
         self.bias.overwrite((self.bias + mg.diagonal(by, axis1=1, axis2=2)).array)
 
 
-def all_states(n: int, like: Tensor) -> Tensor:
-    """All states of n units, (2ⁿ, n); the last unit changes first."""
+def all_states(n: int, like: Tensor, among: range | None = None) -> Tensor:
+    """All states of n units, (2ⁿ, n), the last of which changes first; or some `among` them."""
+    among = range(2**n) if among is None else among
     powers = 2 ** mg.flip(mg.arange(n))
-    return (mg.arange(2**n).reshape(-1, 1) // powers % 2).to(like.backend).astype(like.dtype)
+    numbers = mg.arange(among.start, among.stop).reshape(-1, 1)
+    return (numbers // powers % 2).to(like.backend).astype(like.dtype)
 
 
 class BoltzmannTraining(Training):

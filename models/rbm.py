@@ -80,11 +80,13 @@ from minigrad.core import module_of
 from minigrad.tensor import Tensor
 from models import pictures
 from models.architecture import Architecture
+from models.boltzmann import all_states
 from models.data import DataSet, Examples
 from models.training import Training
 
 KINDS = ("bernoulli", "gaussian")
 COUNTABLE = 20  # a layer of so many binary units has few enough states to visit them all
+BLOCK = 4096  # states to visit at once
 CHAINS = 100  # of annealed importance sampling
 FEW = 100  # test images whose pseudo-likelihood is taken, which costs as much as 784 likelihoods
 REACH = 8.0  # see RBMTraining
@@ -240,8 +242,11 @@ class RBM(nn.Module):
                 f"{kind} visible and {n_hidden} hidden units"
             )
         over_hidden = self.gaussian or n_hidden <= n_visible
+        n = n_hidden if over_hidden else n_visible
         parts = []
-        for states in _all_states(n_hidden if over_hidden else n_visible, self.weight):
+        for first in range(0, 2**n, BLOCK):
+            among = range(first, min(first + BLOCK, 2**n))
+            states = all_states(n, self.weight, among)
             if over_hidden:
                 sums = F.linear(states, self.weight.T, self.visible_bias)
                 logs = states @ self.hidden_bias + self.log_normaliser(sums)
@@ -264,14 +269,6 @@ class RBM(nn.Module):
             flipped = flipped - F.softplus(sums).sum(1)
             found.append(-F.softplus(energy - flipped).sum())
         return mg.stack(found)
-
-
-def _all_states(n: int, like: Tensor) -> list[Tensor]:
-    """All 2ⁿ states of n binary units, in blocks of at most 2¹² rows, (…, n)."""
-    low = mg.arange(2 ** min(n, 12)).reshape(-1, 1)
-    powers = 2 ** mg.arange(n)
-    blocks = range(0, 2**n, len(low))
-    return [((low + first) // powers % 2).to(like.dtype) for first in blocks]
 
 
 class Estimate(NamedTuple):
