@@ -114,7 +114,7 @@ def _about(architecture: Architecture) -> str:
 def _wants(architecture: Architecture) -> str:
     """What training needs, and what it takes, as the end of ``train MODEL --help``."""
     lines = [textwrap.fill(f"needs: {architecture.needs}", 80)] if architecture.needs else []
-    lines += ["takes:"]
+    lines += ["takes, on two cores:"]
     lines += [f"  {data:15} {cost}" for data, cost in architecture.cost.items()]
     return "\n".join(lines)
 

@@ -44,10 +44,15 @@ code; those with noise go on until there are four codes, and keep them.
 **XOR.** Of three visible units, the third is the exclusive or of two random ones. Any two of them
 are independent, so that without a hidden unit all weights stay at 0 and G at log 2. One hidden unit
 is enough for G → 0.
+
+**Images.** The pixels of an image and ten units for its label are visible, 32 more are hidden, and
+all 106 are connected. Clamp the pixels, and the label units say what digit that is; clamp a label,
+and the pixels dream of it. Here the size of p⁺ − p⁻ counts, not its sign alone.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -66,11 +71,12 @@ from minigrad.data import TensorDataset
 from minigrad.tensor import Tensor
 from models import pictures
 from models.architecture import Architecture
-from models.data import TRUTH_TABLES, DataSet, Examples
+from models.data import DATA_SETS, TRUTH_TABLES, DataSet, Examples
 from models.training import Progress, Training
 
 ANNEALING = (2.0, 2.0, 1.5, 1.5, 1.2, 1.2, 1.0, 1.0, 1.0, 1.0)  # as multiples of T, one a sweep
 COUNTED = 10  # sweeps in equilibrium over which statistics are taken
+FEW = 3  # sweeps over which they are taken for each batch of images
 REPEATS = 2  # annealings for each vector of the environment
 COUNTABLE = 14  # so many units have few enough states to enumerate
 Seen = Callable[[], Tensor] | None
@@ -167,9 +173,7 @@ class BoltzmannMachine(nn.Module):
     ) -> Tensor:
         """How often two units are on together (on the diagonal: one unit), (m, n, n), over so many
         sweeps at T that follow on s, and over all chains."""
-        states = list(self.run(s, free, [self.temperature] * sweeps, seen))
-        every = mg.concatenate(states, axis=1)
-        return every.swapaxes(1, 2) @ every * (1.0 / every.shape[1])
+        return together(self.run(s, free, [self.temperature] * sweeps, seen))
 
     # -- Enumeration ------------------------------------------------------------------------------
 
@@ -252,6 +256,12 @@ class BoltzmannMachine(nn.Module):
         """Add (m, n, n) to the weights where there are connections, the diagonal to the biases."""
         self.weight.overwrite((self.weight + by * self.connections).array)
         self.bias.overwrite((self.bias + mg.diagonal(by, axis1=1, axis2=2)).array)
+
+
+def together(states: Iterable[Tensor]) -> Tensor:
+    """How often two units are on together in states (m, chains, n), (m, n, n)."""
+    every = mg.concatenate(list(states), axis=1)
+    return every.swapaxes(1, 2) @ every * (1.0 / every.shape[1])
 
 
 def all_states(n: int, like: Tensor, among: range | None = None) -> Tensor:
@@ -407,6 +417,115 @@ class BoltzmannTraining(Training):
         super().load_state_dict(state)
         self.since = mg.tensor(state["since"], backend=self.network.weight.backend)
         self.past = list(state["past"])
+
+
+class ImageTraining(Training):
+    """One machine, whose visible units are the pixels of an image and, one a class, its label.
+
+    The grey value of a pixel is the probability that it is clamped on. With every batch hidden
+    units are annealed while it is clamped. The machine that runs freely is not: its chains go on
+    from where they were before the weights changed. The learning rate falls to 0 in a straight
+    line.
+
+    Attributes:
+        chains: the free machine's states, (1, chains, n).
+        steps: how often the weights have changed.
+    """
+
+    network: BoltzmannMachine
+
+    def __init__(
+        self, network: BoltzmannMachine, data: Examples, settings: SimpleNamespace
+    ) -> None:
+        super().__init__(network, data, settings)
+        x, labels = data.train.tensors
+        self.shape = x.shape[1:]
+        self.pixels = math.prod(self.shape)
+        self.hidden_units = range(network.visible, network.visible + network.hidden)
+        self.steps = 0
+        self.total = settings.epochs * len(self.loader)
+        mean = mg.clip(self.vectors(x, labels).mean(1), 0.01, 0.99)[0, : network.visible]
+        start = network.temperature * mg.log(mean / (1.0 - mean))
+        network.bias.overwrite(mg.concatenate([start, mg.zeros(network.hidden)])[None].array)
+        n = settings.batch_size
+        self.chains = mg.bernoulli(self.vectors(x[:n], labels[:n]))
+
+    def vectors(self, x: Tensor, labels: Tensor) -> Tensor:
+        """Images (k, c, h, w) and labels (k,) as states (1, k, n), hidden units off."""
+        on = labels.reshape(-1, 1) == mg.arange(len(self.classes))
+        off = mg.zeros((len(x), self.network.hidden))
+        return mg.concatenate([x.reshape(len(x), -1), on.astype(x.dtype), off], axis=1)[None]
+
+    @mg.no_grad()
+    def step(self, *batch: Tensor) -> dict[str, Tensor]:
+        network, hidden = self.network, self.hidden_units
+        clamped = network.settled(mg.bernoulli(self.vectors(*batch)), hidden)
+        on = network.sampled_statistics(clamped, hidden, sweeps=FEW)
+        free = list(network.run(self.chains, range(len(network.connections)), self.cold(FEW)))
+        self.chains = free[-1]
+        left = 1.0 - self.steps / self.total
+        network.change(self.settings.lr * left * (on - together(free)))
+        self.steps += 1
+        return {}
+
+    def cold(self, sweeps: int) -> list[float]:
+        """The temperatures of so many sweeps at T."""
+        return [self.network.temperature] * sweeps
+
+    @mg.no_grad()
+    def completed(self, states: Tensor, free: Sequence[int], wait: int = 0) -> Tensor:
+        """How often each unit is on, (k, n), in the sweeps that come after an annealing of the free
+        units of states (1, k, n), and some more sweeps to `wait`."""
+        settled = self.network.settled(states, free)
+        *_, last = (settled, *self.network.run(settled, free, self.cold(wait)))
+        counted = self.network.run(last, free, self.cold(2 * COUNTED))
+        return mg.concatenate(list(counted)).mean(0)
+
+    def read(self, x: Tensor) -> Tensor:
+        """How often each label is on while images (k, c, h, w) are clamped, (k, classes)."""
+        bits = (x > 0.5).astype(x.dtype)
+        states = self.vectors(bits, mg.full((len(x),), -1))
+        visible = self.network.visible
+        return self.completed(states, range(self.pixels, states.shape[2]))[:, self.pixels : visible]
+
+    def dreams(self, labels: Tensor) -> Tensor:
+        """Images (k, c, h, w) that come while labels (k,) are clamped."""
+        states = self.vectors(mg.zeros((len(labels), *self.shape)), labels)
+        free = [*range(self.pixels), *self.hidden_units]
+        return self.completed(states, free, wait=200)[:, : self.pixels].reshape(-1, *self.shape)
+
+    def evaluate(self) -> dict[str, float]:
+        x, labels = self.test.tensors
+        return {"test_accuracy": float((self.read(x).argmax(1) == labels).astype(x.dtype).mean())}
+
+    def pictures(self, folder: Path, history: list[dict[str, Any]]) -> None:
+        x, labels = self.test.tensors
+        guesses = self.read(x).argmax(1).numpy()
+        pictures.confusion(guesses, labels.numpy(), self.classes, folder / "confusion.png")
+        self.draw_dreams(10, folder / "dreams.png")
+        between = self.network.weight.numpy()[0, self.network.visible :, : self.pixels]
+        if len(between):
+            title = f"Weights between {len(between)} hidden units and the pixels"
+            pictures.weights(between.reshape(-1, *self.shape[1:]), title, folder / "weights.png")
+
+    def draw_dreams(self, count: int, path: Path) -> None:
+        """A row of `count` dreams a label."""
+        classes = len(self.classes)
+        images = self.dreams(mg.arange(classes * count) // count).numpy()
+        title = "Dreams of each label: pixels while it is clamped, on average over some sweeps"
+        pictures.table(images.reshape(classes, count, *self.shape), [], title, path)
+
+    def sample(self, count: int, folder: Path) -> str:
+        self.draw_dreams(count, folder / "dreams.png")
+        return ""
+
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() | {"chains": self.chains, "steps": self.steps}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        super().load_state_dict(state)
+        self.chains = mg.tensor(state["chains"], backend=self.network.weight.backend)
+        self.steps = state["steps"]
 
 
 def environment(vectors: Tensor, drop: float, add: float) -> Tensor:
@@ -589,18 +708,28 @@ def _vectors(values: Tensor, rest: Tensor) -> tuple[TensorDataset, TensorDataset
 
 
 def _data(name: str, settings: SimpleNamespace) -> DataSet:
+    if name == "digits":
+        return DATA_SETS[name]
     read, visible = {"encoder": (_encoder, 8), "xor": (_xor, 3)}[name]
     return DataSet(name, read, (visible,), ("1", "2", "3", "4"))
 
 
 def _build(data: DataSet, settings: SimpleNamespace) -> BoltzmannMachine:
-    (visible,) = data.shape
+    if data.name == "digits":
+        visible, machines = math.prod(data.shape) + len(data.classes), 1
+    else:
+        (visible,), machines = data.shape, settings.machines
     n = visible + settings.hidden
     connections = 1.0 - np.eye(n)
     if data.name == "encoder":
         first, second, hidden = slice(0, 4), slice(4, 8), slice(8, n)
         connections[first, second] = connections[second, first] = connections[hidden, hidden] = 0.0
-    return BoltzmannMachine(connections, visible, settings.machines, settings.temperature)
+    return BoltzmannMachine(connections, visible, machines, settings.temperature)
+
+
+def _training(network: BoltzmannMachine, data: Examples, settings: SimpleNamespace) -> Training:
+    kind = ImageTraining if data.train.tensors[0].ndim == 4 else BoltzmannTraining
+    return kind(network, data, settings)
 
 
 ARCHITECTURE = Architecture(
@@ -631,21 +760,28 @@ ARCHITECTURE = Architecture(
             "drop": 0.0,
             "add": 0.0,
         },
+        "digits": {
+            "epochs": 30,
+            "batch_size": 50,
+            "hidden": 32,
+            "lr": 1.0,
+            "temperature": 1.0,
+        },
     },
-    cost={"encoder": "45 s, 0.2 GiB", "xor": "7 s, 0.2 GiB"},
+    cost={"encoder": "45 s, 0.2 GiB", "xor": "7 s, 0.2 GiB", "digits": "20 s, 0.2 GiB"},
     meaning={
-        "epochs": "how often to measure",
+        "epochs": "how often to measure; of images, passes over them",
         "cycles": "learning cycles an epoch",
         "machines": "how many machines learn at once",
         "hidden": "hidden units",
         "statistics": "sampled, whose sign counts, or exact, by enumeration",
-        "lr": "the weight-step of sampled statistics, the learning rate of exact ones",
+        "lr": "the weight-step where signs count, otherwise the learning rate",
         "temperature": "T",
         "drop": "probability that a unit that is on is clamped off",
         "add": "probability that a unit that is off is clamped on",
     },
     choices={"statistics": ("sampled", "exact")},
     build=_build,
-    training=BoltzmannTraining,
+    training=_training,
     data=_data,
 )

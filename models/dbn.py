@@ -58,7 +58,7 @@ from minigrad.tensor import Tensor
 from models import pictures
 from models.architecture import Architecture
 from models.data import DataSet, Examples
-from models.rbm import RBM, draw_table
+from models.rbm import RBM
 from models.training import Classification, Progress
 
 UNKNOWN = -1  # the label of an image whose label is not told
@@ -337,7 +337,7 @@ class DBNTraining(Classification):
         with mg.no_grad():
             right = float((self.network(images).argmax(-1) == labels).astype("float32").mean())
         title = f"Dreams of each label; the classifier takes {100.0 * right:.0f} % for it"
-        draw_table(images.numpy().reshape(classes, count, *self.shape), [], title, path)
+        pictures.table(images.numpy().reshape(classes, count, *self.shape), [], title, path)
         return right
 
     def sample(self, count: int, folder: Path) -> str:

@@ -212,6 +212,18 @@ def show_image(axes: Axes, image: np.ndarray) -> None:
         axes.imshow(image[0], cmap="gray_r", vmin=0.0, vmax=1.0)
 
 
+def table(rows: np.ndarray, names: list[str], title: str, path: Path) -> None:
+    """Images (rows, columns, c, h, w) in a table, its columns with names if there are any."""
+    height, width = rows.shape[:2]
+    made = figure(0.75 * max(width, 6), 0.75 * height + 0.5, title)
+    panels = grid(made, height, width)
+    for axes, image in zip(panels.ravel(), rows.reshape(-1, *rows.shape[2:]), strict=True):
+        show_image(axes, image)
+    for axes, name in zip(panels[0], names, strict=False):
+        axes.set_title(name, loc="center")
+    save(made, path)
+
+
 def weights(tiles: np.ndarray, title: str, path: Path, names: Sequence[str] = ()) -> None:
     """Weights as images: tiles (n, h, w) in one colour scale, white where a weight is zero."""
     columns = min(len(tiles), 10)

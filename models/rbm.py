@@ -520,7 +520,7 @@ class RBMTraining(Training):
         names = ["image", *(f"{steps:,}" for steps in STEPS)]
         title = "Chains that start at a test image, after so many steps of Gibbs sampling"
         rows = np.stack(columns, axis=1)
-        draw_table(rows, names, title, path)
+        pictures.table(rows, names, title, path)
 
     @mg.no_grad()
     def sample(self, count: int, folder: Path) -> str:
@@ -531,23 +531,11 @@ class RBMTraining(Training):
         width = min(count, 10)
         blank = np.full((-count % width, *images.shape[1:]), np.nan, images.dtype)
         rows = np.concatenate([images, blank]).reshape(-1, width, *images.shape[1:])
-        draw_table(rows, [], title, folder / "fantasies.png")
+        pictures.table(rows, [], title, folder / "fantasies.png")
         return ""
 
 
 STEPS = (1, 3, 10, 30, 100, 300, 1000)
-
-
-def draw_table(rows: np.ndarray, names: list[str], title: str, path: Path) -> None:
-    """Images (rows, columns, c, h, w) in a table, its columns with names if there are any."""
-    height, width = rows.shape[:2]
-    made = pictures.figure(0.75 * max(width, 6), 0.75 * height + 0.5, title)
-    panels = pictures.grid(made, height, width)
-    for axes, image in zip(panels.ravel(), rows.reshape(-1, *rows.shape[2:]), strict=True):
-        pictures.show_image(axes, image)
-    for axes, name in zip(panels[0], names, strict=False):
-        axes.set_title(name, loc="center")
-    pictures.save(made, path)
 
 
 def draw_likelihood(history: list[dict[str, Any]], path: Path) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import minigrad as mg
 from minigrad.backend import seeded
+from minigrad.data import TensorDataset
 from minigrad.gradcheck import gradcheck
 from models.__main__ import main
 from models.boltzmann import (
@@ -22,6 +23,7 @@ from models.boltzmann import (
     environment,
     with_biases,
 )
+from models.data import Examples
 from models.run import Run
 from models.training import Progress, fit, restore
 from tests import strict
@@ -469,37 +471,59 @@ def test_xor_needs_a_hidden_unit():
     assert "of 20 machines complete every vector" in with_one.report()
 
 
-def test_a_cycle_does_not_wait_for_the_device():
-    for dataset in ("encoder", "xor"):
-        with mg.use_backend("strict"):
-            settings = SimpleNamespace(**{**ARCHITECTURE.settings[dataset], "machines": 2}, seed=0)
-            data = ARCHITECTURE.data(dataset, settings)
-            network = ARCHITECTURE.build(data, settings).to("strict")
-            training = ARCHITECTURE.training(network, data.load("strict"), settings)
-            with strict.forbid_sync():
+def strict_training(dataset, **changed):
+    settings = SimpleNamespace(**{**ARCHITECTURE.settings[dataset], **changed}, seed=0)
+    data = ARCHITECTURE.data(dataset, settings)
+    network = ARCHITECTURE.build(data, settings).to("strict")
+    return ARCHITECTURE.training(network, data.load("strict"), settings)
+
+
+@pytest.mark.parametrize("dataset", ["encoder", "xor", "digits"])
+def test_learning_does_not_wait_for_the_device(dataset):
+    with mg.use_backend("strict"):
+        training = strict_training(dataset, **({} if dataset == "digits" else {"machines": 2}))
+        with strict.forbid_sync():
+            if dataset == "digits":
+                training.step(*(tensor[:20] for tensor in training.train.tensors))
+            else:
                 training.cycle()
-        assert np.abs(training.network.weight.numpy()).max() > 0.0
+    assert np.abs(training.network.weight.numpy()).max() > 0.0
+
+
+def without_pictures(training):
+    training.pictures = lambda *_: None
+    return training
+
+
+def interrupted(make, folder):
+    """The same training in one go and, as another process would, in two."""
+    whole = without_pictures(make())
+    fit(whole, Run.create(folder / "whole", {}), [], quiet=True)
+    half = without_pictures(make())
+    half.settings.epochs = 1
+    fit(half, Run.create(folder / "half", {}), [], quiet=True)
+    again = without_pictures(make())
+    mg.manual_seed(99)
+    run = Run(folder / "half")
+    fit(again, run, restore(again, run), quiet=True)
+    np.testing.assert_array_equal(with_biases(again.network), with_biases(whole.network))
+    return again, whole
 
 
 @pytest.mark.parametrize("dataset", ["encoder", "xor"])
 def test_a_run_goes_on_bit_for_bit(dataset, tmp_path):
     def make():
-        training = training_of(dataset, machines=4, cycles=3, epochs=2)
-        training.pictures = lambda *_: None
-        return training
+        return training_of(dataset, machines=4, cycles=3, epochs=2)
 
-    whole = make()
-    fit(whole, Run.create(tmp_path / "whole", {}), [], quiet=True)
-    half = make()
-    half.settings.epochs = 1
-    fit(half, Run.create(tmp_path / "half", {}), [], quiet=True)
-    again = make()
-    mg.manual_seed(99)
-    run = Run(tmp_path / "half")
-    fit(again, run, restore(again, run), quiet=True)
-    np.testing.assert_array_equal(with_biases(again.network), with_biases(whole.network))
+    again, whole = interrupted(make, tmp_path)
     np.testing.assert_array_equal(again.since.numpy(), whole.since.numpy())
     np.testing.assert_array_equal(np.array(again.past), np.array(whole.past))
+
+
+def test_a_run_on_images_goes_on_bit_for_bit(tmp_path):
+    again, whole = interrupted(lambda: training_of("digits", epochs=2, hidden=3), tmp_path)
+    np.testing.assert_array_equal(again.chains.numpy(), whole.chains.numpy())
+    assert again.steps == whole.steps == 58
 
 
 def test_samples_are_those_of_a_machine_that_has_learned(tmp_path):
@@ -540,6 +564,98 @@ def test_pictures_are_drawn(dataset, hidden, names, tmp_path):
         history.append({"epoch": epoch, **training.epoch(SILENT), **training.evaluate()})
     training.pictures(tmp_path, history)
     assert sorted(path.stem for path in tmp_path.iterdir()) == names
+
+
+# -- Images ---------------------------------------------------------------------------------------
+
+
+def of_images(images, labels, classes="ab", **changed):
+    """A training with images (n, 1, 2, 2), whose machine has random weights."""
+    given_ = {**ARCHITECTURE.settings["digits"], "hidden": 2, **changed}
+    settings = SimpleNamespace(**given_, seed=0)
+    data = TensorDataset(np.asarray(images, "float32"), np.asarray(labels))
+    n = 4 + len(classes) + settings.hidden
+    machine = BoltzmannMachine(1.0 - np.eye(n), 4 + len(classes), 1, settings.temperature)
+    rng = np.random.default_rng(0)
+    training = ARCHITECTURE.training(machine, Examples(data, data, tuple(classes)), settings)
+    upper = np.triu(rng.normal(size=(n, n)), 1).astype("float32")
+    machine.change(mg.tensor(upper + upper.T)[None])
+    return training
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.0])
+def test_a_step_on_images_follows_the_exact_gradient(temperature):
+    """From chains in equilibrium, within what so many samples leave open."""
+    n = 5000
+    rng = np.random.default_rng(1)
+    images = rng.integers(2, size=(n, 1, 2, 2))
+    images[:, 0, 0, 0] = images[:, 0, 1, 1]
+    training = of_images(
+        images, images[:, 0, 0, 0], temperature=temperature, batch_size=n, lr=3.0, epochs=1
+    )
+    machine = training.network
+    p = np.exp(machine.log_probabilities().numpy().ravel().astype("float64"))
+    states = machine.states().numpy()
+    training.chains = mg.tensor(states[rng.choice(len(p), n, p=p / p.sum())])[None]
+    whole = training.vectors(*training.train.tensors).numpy()[0, :, :6].astype(int)
+    q = np.bincount(whole @ (2 ** np.arange(6)[::-1]), minlength=64).astype("float32") / n
+    on, free = machine.exact_statistics(mg.tensor(q))
+    before = with_biases(machine)
+    mg.manual_seed(2)
+    training.step(*training.train.tensors)
+    change = (with_biases(machine) - before) / 3.0
+    np.testing.assert_allclose(change, (on - free).numpy(), atol=5.0 * 0.7 / math.sqrt(n))
+    assert np.abs(change).max() > 0.2
+
+
+def test_images_start_with_their_mean_and_the_rate_falls_to_zero():
+    images, labels = np.zeros((6, 1, 2, 2)), [0, 0, 0, 0, 1, 1]
+    images[:3, 0, 0, 1] = 1.0
+    training = of_images(images, labels, batch_size=3, epochs=2)
+    p = 1.0 / (1.0 + np.exp(-training.network.bias.numpy()[0]))
+    np.testing.assert_allclose(p, [0.01, 0.5, 0.01, 0.01, 2 / 3, 1 / 3, 0.5, 0.5], rtol=1e-5)
+    assert training.chains.shape == (1, 3, 8)
+    for _ in range(2):
+        training.epoch(SILENT)
+    learned = with_biases(training.network)
+    training.step(*(t[:3] for t in training.train.tensors))
+    np.testing.assert_array_equal(with_biases(training.network), learned)
+
+
+def of_two_images():
+    """A machine that knows two images, of the upper and of the lower row, and their labels."""
+    rows = np.array([[1, 1, 0, 0, 1, 0], [0, 0, 1, 1, 0, 1]])
+    images = rows[:, :4].reshape(2, 1, 2, 2)
+    training = of_images(images, [0, 1], hidden=0, batch_size=2)
+    weights = 16.0 * (2.0 * rows - 1.0).T @ (2.0 * rows - 1.0) * (1.0 - np.eye(6))
+    np.fill_diagonal(weights, -weights.sum(1) / 2.0)  # as many like a state as its opposite
+    machine = training.network
+    machine.weight.overwrite(np.zeros((1, 6, 6), "float32"))
+    machine.bias.overwrite(np.zeros((1, 6), "float32"))
+    machine.change(mg.tensor(weights.astype("float32"))[None])
+    return training, images
+
+
+def test_labels_are_read_and_dreamed_of(tmp_path):
+    training, images = of_two_images()
+    with seeded(0):
+        np.testing.assert_allclose(training.read(mg.tensor(images)).numpy(), np.eye(2), atol=0.2)
+        dreams = training.dreams(mg.tensor([1, 0, 1])).numpy()
+        assert training.evaluate() == {"test_accuracy": 1.0}
+    np.testing.assert_allclose(dreams, images[[1, 0, 1]], atol=0.2)
+    assert training.sample(2, tmp_path) == ""
+    assert (tmp_path / "dreams.png").is_file()
+
+
+@pytest.mark.parametrize("hidden", [0, 8])
+def test_digits_are_learned_and_drawn(hidden, tmp_path):
+    training = training_of("digits", epochs=4, hidden=hidden)
+    for _ in range(4):
+        training.epoch(SILENT)
+    assert training.evaluate()["test_accuracy"] > 0.75
+    training.pictures(tmp_path, [])
+    drawn = {path.stem for path in tmp_path.iterdir()}
+    assert drawn == {"confusion", "dreams"} | ({"weights"} if hidden else set())
 
 
 # -- Bad input ------------------------------------------------------------------------------------
