@@ -11,7 +11,7 @@ import platform
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import scipy
@@ -26,15 +26,8 @@ from minigrad.certificate import (
     differentiable,
     worst_of,
 )
+from minigrad.cli import Parser, exit_code
 from minigrad.core import registry
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser that refuses bad arguments in one line, with exit code 2."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message}\n")
-
 
 # ---------------------------------------------------------------------------------------------
 # info
@@ -195,4 +188,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(main))

@@ -9,12 +9,13 @@ import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
 import minigrad as mg
 from minigrad.backend import BackendError, current_backend
+from minigrad.cli import Parser, exit_code
 from minigrad.data import DataError
 from models.architecture import FOLDER, Architecture, Settings, architectures
 from models.run import Run, RunError
@@ -25,13 +26,6 @@ _MEANING = {
     "batch_size": "examples a step",
     "lr": "learning rate",
 }
-
-
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, without the usage that nobody asked for."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {message}\n")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -61,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parse(arguments: list[str], known: dict[str, Architecture]) -> argparse.Namespace:
-    parser = _Parser(prog="python -m models", description="Train the classic neural architectures.")
+    parser = Parser(prog="python -m models", description="Train the classic neural architectures.")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     commands.add_parser("list", help="say of each model its paper, data, size and reference figure")
     train = commands.add_parser(
@@ -98,7 +92,7 @@ def _parse(arguments: list[str], known: dict[str, Architecture]) -> argparse.Nam
     return parser.parse_args(arguments)
 
 
-def _check_name(parser: _Parser, name: str, known: dict[str, Architecture]) -> None:
+def _check_name(parser: Parser, name: str, known: dict[str, Architecture]) -> None:
     """Refuse a model that does not exist, with the names that were perhaps meant."""
     if name not in known:
         close = difflib.get_close_matches(name, known)
@@ -345,4 +339,4 @@ def _last_line(
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code(main))

@@ -290,3 +290,18 @@ def test_the_module_runs_from_the_shell():
     )
     assert done.returncode == 2
     assert "close: tanh" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["minigrad check abs add", "models list"])
+def test_nobody_has_to_read_to_the_end(command):
+    """As in ``… | head -1``, after which the pipe is closed."""
+    with subprocess.Popen(
+        [sys.executable, "-u", "-m", *command.split()],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.getcwd()},
+    ) as process:
+        assert process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode in (0, 1)
