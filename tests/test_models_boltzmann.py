@@ -647,6 +647,19 @@ def test_labels_are_read_and_dreamed_of(tmp_path):
     assert (tmp_path / "dreams.png").is_file()
 
 
+def test_dreams_begin_with_an_annealing():
+    """From random states, some of which are both on, where two pixels have to be on together."""
+    training, _ = of_two_images()
+    weights = np.zeros((1, 6, 6), "float32")
+    weights[0, 0, 1] = weights[0, 1, 0] = 100.0
+    weights[0, [0, 1], [0, 1]] = -20.0
+    training.network = copies(training.network, weights)
+    with seeded(0):
+        dreams = training.dreams(mg.zeros(50, dtype="int64")).numpy().reshape(50, 4)
+    assert 0.3 < dreams[:, :2].mean() < 0.95
+    np.testing.assert_array_equal(dreams[:, 0], dreams[:, 1])
+
+
 @pytest.mark.parametrize("hidden", [0, 8])
 def test_digits_are_learned_and_drawn(hidden, tmp_path):
     training = training_of("digits", epochs=4, hidden=hidden)
