@@ -654,7 +654,7 @@ ARCHITECTURE = Architecture(
         "chains": ("persistent", "data"),
         "gradient": ("enhanced", "plain"),
     },
-    cost={"digits": "15 s, 0.2 GiB", "mnist": "7 min, 0.6 GiB"},
+    cost={"digits": "15 s, 0.2 GiB", "mnist": "12 min, 0.6 GiB"},
     build=_build,
     training=RBMTraining,
 )
