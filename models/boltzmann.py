@@ -768,7 +768,7 @@ ARCHITECTURE = Architecture(
             "temperature": 1.0,
         },
     },
-    cost={"encoder": "45 s, 0.2 GiB", "xor": "7 s, 0.2 GiB", "digits": "20 s, 0.2 GiB"},
+    cost={"encoder": "45 s, 0.2 GiB", "xor": "7 s, 0.2 GiB", "digits": "10 s, 0.2 GiB"},
     meaning={
         "epochs": "how often to measure; of images, passes over them",
         "cycles": "learning cycles an epoch",

@@ -741,7 +741,7 @@ ARCHITECTURE = Architecture(
         "mnist": {"epochs": 5, "rule": "pseudo_inverse", "recall": "asynchronous"},
     },
     cost={
-        "patterns": "4 min, 0.2 GiB",
+        "patterns": "2.5 min, 0.2 GiB",
         "digits": "7 s, 0.2 GiB",
         "mnist": "16 s, 0.8 GiB",
     },

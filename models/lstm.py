@@ -109,9 +109,9 @@ ARCHITECTURE = Architecture(
     choices={**CHOICES, "cell": tuple(CELLS)},
     cost={
         "digits": "11 s, 0.2 GiB",
-        "mnist": "2 min, 0.4 GiB",
-        "adding": "3 min, 0.3 GiB",
-        "reber": "1 min, 0.3 GiB",
+        "mnist": "3.5 min, 0.4 GiB",
+        "adding": "2 min, 0.3 GiB",
+        "reber": "35 s, 0.3 GiB",
         "text": "4 min, 0.3 GiB",
     },
     data=sequence_data,

@@ -446,8 +446,8 @@ ARCHITECTURE = Architecture(
     cost={
         "digits": "11 s, 0.2 GiB",
         "mnist": "1 min, 0.4 GiB",
-        "adding": "1 min, 0.2 GiB",
-        "reber": "1 min, 0.3 GiB",
+        "adding": "40 s, 0.2 GiB",
+        "reber": "35 s, 0.3 GiB",
         "text": "4 min, 0.3 GiB",
     },
     data=sequence_data,
