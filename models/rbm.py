@@ -82,14 +82,13 @@ from models import pictures
 from models.architecture import Architecture
 from models.boltzmann import all_states
 from models.data import DataSet, Examples
-from models.training import Training
+from models.training import Training, follow
 
 KINDS = ("bernoulli", "gaussian")
 COUNTABLE = 20  # a layer of so many binary units has few enough states to visit them all
 BLOCK = 4096  # states to visit at once
 CHAINS = 100  # of annealed importance sampling
 FEW = 100  # test images whose pseudo-likelihood is taken, which costs as much as 784 likelihoods
-REACH = 8.0  # see RBMTraining
 
 
 class RBM(nn.Module):
@@ -371,8 +370,7 @@ class Annealing:
 class RBMTraining(Training):
     """Contrastive divergence with a learning rate that falls to 0 in a straight line.
 
-    The machine that is measured, drawn from and kept is a running average of the weights, which
-    after t steps reaches back over about t / `REACH` of them.
+    The machine that is measured, drawn from and kept is a running average of the weights.
     """
 
     network: RBM
@@ -424,10 +422,7 @@ class RBMTraining(Training):
             network.hidden_bias.grad = network.hidden_bias.grad + push
         self.optimizer.step()
         self.schedule.step()
-        t = self.schedule.last_epoch
-        part = min(1.0, REACH / t)
-        for mean, value in zip(self.average.parameters(), network.parameters(), strict=True):
-            mean.overwrite((mean + part * (value - mean)).array)
+        follow(self.average, network, self.schedule.last_epoch)
         return {}
 
     # -- Measuring --------------------------------------------------------------------------------

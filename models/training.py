@@ -166,6 +166,18 @@ class Classification(Training):
         return [(self.classes[row.argmax()], f" ({row.max():.2f})") for row in probabilities]
 
 
+REACH = 8.0
+
+
+@mg.no_grad()
+def follow(average: nn.Module, network: nn.Module, t: int) -> None:
+    """Take the weights of a network, at time t = 1, 2, …, into running averages, which reach back
+    over about the last t / `REACH` of all times."""
+    part = min(1.0, REACH / t)
+    for mean, value in zip(average.parameters(), network.parameters(), strict=True):
+        mean.overwrite((mean + part * (value - mean)).array)
+
+
 class Progress:
     """The progress bar of one epoch; where nobody watches a terminal, one line at its end."""
 
