@@ -109,6 +109,8 @@ NEAREST = {
     "models/sequences.py": ["models_sequences", "models_rnn"],
     "models/hopfield.py": ["models_hopfield"],
     "models/boltzmann.py": ["models_boltzmann"],
+    "models/dbn.py": ["models_dbn"],
+    "models/training.py": ["models_dbn", "models_rbm"],
 }
 
 
@@ -973,6 +975,17 @@ PLANTED = {
         ("missing factor", "wrong_after_a_step", "math.sqrt(2.0 * load)", "math.sqrt(load)"),
         ("wrong function", "expected_overlap", "_LARGEST, 30.0)", "1e-9, _LARGEST)"),
         ("sign", "lower", "rows.reshape(-1) >= height // 2", "rows.reshape(-1) < height // 2"),
+    ],
+    "models/dbn.py": [
+        ("missing factor", "gibbs", "v[:, f:] * known", "v[:, f:]"),
+        ("missing term", "label_sums", ".sum(1) + self.visible_bias[f + y]", ".sum(1)"),
+        ("wrong state", "epoch", "self.done + 1 - pretraining)", "self.done + 1)"),
+        ("missing factor", "step", "self.settings.pcd_lr * left", "self.settings.pcd_lr"),
+        ("lost dependence", "exchange", "            other.overwrite(held)\n", ""),
+        ("wrong axis", "drawn", "mean[:, f:].cumsum(-1)", "mean[:, f:]"),
+    ],
+    "models/training.py": [
+        ("wrong constant", "follow", "min(1.0, REACH / t)", "1.0 / t"),
     ],
     "models/boltzmann.py": [
         ("missing factor", "energy", "-0.5 * pairs", "-1.0 * pairs"),

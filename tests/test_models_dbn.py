@@ -260,6 +260,33 @@ def test_the_learning_rate_of_each_machine_falls_to_zero(monkeypatch):
     np.testing.assert_allclose(rates, np.tile(expected, 3))
 
 
+def weights_of(layers):
+    return [parameter.numpy().copy() for parameter in layers.parameters()]
+
+
+def test_the_classifier_learns_as_ever_and_is_its_running_average(monkeypatch):
+    small = {"pretrain": 1, "epochs": 11, "hidden": 8, "top": 10, "labels": 200}
+    training, plain = digits(**small), digits(**small)
+    monkeypatch.setattr(plain, "exchange", lambda: None)
+    means = None
+    for trained in (training, plain):
+        mg.manual_seed(3)
+        for _ in range(3):
+            trained.epoch(SILENT)
+    for t in range(1, 12):
+        for trained in (training, plain):
+            mg.manual_seed(10 + t)
+            trained.epoch(SILENT)
+        learned = weights_of(plain.network.layers)
+        for found, expected in zip(weights_of(training.average), learned, strict=True):
+            np.testing.assert_array_equal(found, expected)
+        if means is None:
+            means = learned
+        means = [m + min(1.0, 8.0 / t) * (w - m) for m, w in zip(means, learned, strict=True)]
+        for found, expected in zip(weights_of(training.network.layers), means, strict=True):
+            np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
 def test_digits_are_learned_by_both(tmp_path):
     training = digits(pretrain=12, epochs=12)
     history = []
