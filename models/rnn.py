@@ -445,10 +445,10 @@ ARCHITECTURE = Architecture(
     choices=CHOICES,
     cost={
         "digits": "11 s, 0.2 GiB",
-        "mnist": "1 min, 0.4 GiB",
+        "mnist": "2 min, 0.4 GiB",
         "adding": "40 s, 0.2 GiB",
         "reber": "35 s, 0.3 GiB",
-        "text": "4 min, 0.3 GiB",
+        "text": "2 min, 0.3 GiB",
     },
     data=sequence_data,
     build=_build,
