@@ -61,6 +61,7 @@ from minigrad.tensor import Tensor
 from models import pictures
 from models.architecture import Architecture
 from models.data import DataSet, Examples
+from models.lenet import shifted
 from models.rbm import RBM
 from models.training import Classification, Progress, follow
 
@@ -262,6 +263,9 @@ class DBNTraining(Classification):
         self.chain = machine.pcd_step(v, self.chain, self.settings.pcd_lr * left)
         return {}
 
+    def augmented(self, x: Tensor) -> Tensor:
+        return shifted(x, self.settings.shift) if self.settings.shift else x
+
     def epoch(self, progress: Progress) -> dict[str, float]:
         before = self.learning
         self.layer = before + 1
@@ -411,17 +415,19 @@ ARCHITECTURE = Architecture(
             "hidden": 100,
             "top": 300,
             "dropout": 0.2,
+            "shift": 0,
             "labels": 0,
         },
         "mnist": {
-            "epochs": 60,
+            "epochs": 40,
             "batch_size": 100,
-            "lr": 3e-3,
+            "lr": 2e-3,
             "pretrain": 10,
             "pcd_lr": 0.1,
             "hidden": 500,
             "top": 2000,
-            "dropout": 0.5,
+            "dropout": 0.3,
+            "shift": 1,
             "labels": 0,
         },
     },
@@ -432,6 +438,7 @@ ARCHITECTURE = Architecture(
         "hidden": "units of the first and of the second hidden layer",
         "top": "units of the third",
         "dropout": "fraction of the hidden units that the classifier drops in training",
+        "shift": "pixels by which images are moved at most, at random, to fine-tune the classifier",
         "labels": "how many training images have a label, as many of each class; 0: all",
     },
     cost={"digits": "15 s, 0.2 GiB", "mnist": "25 min, 0.9 GiB"},
