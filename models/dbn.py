@@ -32,8 +32,9 @@ and is judged by its weights on average over the last epochs (P. Izmailov et al.
 weights leads to wider optima and better generalization"). This is the fine-tuning of G. E. Hinton
 and R. R. Salakhutdinov 2006, "Reducing the dimensionality of data with neural networks", Science
 313, who report 1.2 % errors on MNIST if nothing is known about where pixels are. The paper of
-2006 fine-tunes the generative weights by wake-sleep ("up-down") and reports 1.25 %. Here the
-generative weights stay as the machines learned them, for dreams.
+2006 fine-tunes the generative weights by wake-sleep ("up-down") and reports 1.25 %. Unlike
+theirs, images of MNIST are moved by up to a pixel here, at random, unless ``--shift 0`` leaves
+them where they are. And the generative weights stay as the machines learned them, for dreams.
 
 **Few labels.** Only the top machine and the fine-tuning look at labels; the features are learned
 from all images. Where an image has no label, the label units are left out of the top machine (as
