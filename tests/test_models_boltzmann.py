@@ -608,6 +608,16 @@ def test_a_step_on_images_follows_the_exact_gradient(temperature):
     assert np.abs(change).max() > 0.2
 
 
+def test_the_chains_of_the_free_machine_see_no_image():
+    """And are kept: where all biases are low they are off, whatever is clamped."""
+    training = of_images(np.ones((6, 1, 2, 2)), [0, 1] * 3, batch_size=6, lr=0.0)
+    low = -30.0 * np.eye(8, dtype="float32")[None]
+    training.network = copies(training.network, low)
+    assert training.chains.numpy().any()
+    training.step(*training.train.tensors)
+    np.testing.assert_array_equal(training.chains.numpy(), np.zeros((1, 6, 8)))
+
+
 def test_images_start_with_their_mean_and_the_rate_falls_to_zero():
     images, labels = np.zeros((6, 1, 2, 2)), [0, 0, 0, 0, 1, 1]
     images[:3, 0, 0, 1] = 1.0
