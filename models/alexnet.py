@@ -448,12 +448,7 @@ ARCHITECTURE = Architecture(
     "parameters of --size 256 --width 1 and 1000 classes",
     settings={
         "digits": _DIGITS,
-        "mnist": {
-            **_DIGITS,
-            "epochs": 8,
-            "batch_size": 128,
-            "lr": 0.01,
-        },
+        "mnist": {**_DIGITS, "epochs": 8, "batch_size": 128, "lr": 0.01},
         FOLDER: {
             **_DIGITS,
             "epochs": 40,

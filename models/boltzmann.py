@@ -173,7 +173,11 @@ class BoltzmannMachine(nn.Module):
     ) -> Tensor:
         """How often two units are on together (on the diagonal: one unit), (m, n, n), over so many
         sweeps at T that follow on s, and over all chains."""
-        return together(self.run(s, free, [self.temperature] * sweeps, seen))
+        return together(self.run(s, free, self.cold(sweeps), seen))
+
+    def cold(self, sweeps: int) -> list[float]:
+        """The temperatures of so many sweeps at T."""
+        return [self.temperature] * sweeps
 
     # -- Enumeration ------------------------------------------------------------------------------
 
@@ -461,24 +465,21 @@ class ImageTraining(Training):
         network, hidden = self.network, self.hidden_units
         clamped = network.settled(mg.bernoulli(self.vectors(*batch)), hidden)
         on = network.sampled_statistics(clamped, hidden, sweeps=FEW)
-        free = list(network.run(self.chains, range(len(network.connections)), self.cold(FEW)))
+        free = list(network.run(self.chains, range(len(network.connections)), network.cold(FEW)))
         self.chains = free[-1]
         left = 1.0 - self.steps / self.total
         network.change(self.settings.lr * left * (on - together(free)))
         self.steps += 1
         return {}
 
-    def cold(self, sweeps: int) -> list[float]:
-        """The temperatures of so many sweeps at T."""
-        return [self.network.temperature] * sweeps
-
     @mg.no_grad()
     def completed(self, states: Tensor, free: Sequence[int], wait: int = 0) -> Tensor:
         """How often each unit is on, (k, n), in the sweeps that come after an annealing of the free
         units of states (1, k, n), and some more sweeps to `wait`."""
-        settled = self.network.settled(states, free)
-        *_, last = (settled, *self.network.run(settled, free, self.cold(wait)))
-        counted = self.network.run(last, free, self.cold(2 * COUNTED))
+        network = self.network
+        settled = network.settled(states, free)
+        *_, last = (settled, *network.run(settled, free, network.cold(wait)))
+        counted = network.run(last, free, network.cold(2 * COUNTED))
         return mg.concatenate(list(counted)).mean(0)
 
     def read(self, x: Tensor) -> Tensor:

@@ -270,11 +270,11 @@ class DBNTraining(Classification):
     def epoch(self, progress: Progress) -> dict[str, float]:
         before = self.learning
         self.layer = before + 1
-        if before < len(self.machines):
-            measured = super().epoch(progress)
-        else:
+        classifying = before == len(self.machines)
+        if classifying:
             self.exchange()
-            measured = super().epoch(progress)
+        measured = super().epoch(progress)
+        if classifying:
             pretraining = self.settings.pretrain * len(self.machines)
             follow(self.average, self.network.layers, self.done + 1 - pretraining)
             self.exchange()
