@@ -129,10 +129,12 @@ def _add_options(parser: argparse.ArgumentParser, architecture: Architecture) ->
         parser.add_argument(
             "--dataset", choices=data_sets, default=data_sets[0], help="(default: %(default)s)"
         )
-    names = dict.fromkeys(name for given in architecture.settings.values() for name in given)
-    for name in names:
-        defaults = {d: s[name] for d, s in architecture.settings.items() if name in s}
-        shown = ", ".join(f"{_shown(value)} on {data}" for data, value in defaults.items())
+    given = dict(architecture.settings)
+    for data, presets in architecture.presets.items():
+        given |= {f"{data} with {word}": settings for word, settings in presets.items()}
+    for name in dict.fromkeys(name for settings in given.values() for name in settings):
+        defaults = {where: s[name] for where, s in given.items() if name in s}
+        shown = ", ".join(f"{_shown(value)} on {where}" for where, value in defaults.items())
         meaning = {**_MEANING, **architecture.meaning}[name]
         kind = type(next(iter(defaults.values())))
         reading: dict[str, Any] = {"type": _number(kind, name in _MEANING), "metavar": "N"}
@@ -220,15 +222,7 @@ def _list(options: argparse.Namespace, known: dict[str, Architecture]) -> int:
 def _train(options: argparse.Namespace, known: dict[str, Architecture]) -> int:
     if options.backend is not None:
         _use_backend(options.backend)
-    dataset, settings = _data_set(known[options.model], options.dataset)
-    for name in [*_MEANING, *known[options.model].meaning]:
-        value = getattr(options, name, None)
-        if value is None:
-            continue
-        if name not in settings:
-            option = f"--{name.replace('_', '-')}"
-            raise RunError(f"{option}: {options.model} on {dataset} has no such setting")
-        settings[name] = value
+    dataset, settings = _settings(known[options.model], options)
     config = {
         "model": options.model,
         "dataset": dataset,
@@ -258,11 +252,23 @@ def _reopened(run: Run, known: dict[str, Architecture]) -> Training:
         raise RunError(f"{run.path / 'config.json'}: has no or an unknown {error}") from None
 
 
-def _data_set(architecture: Architecture, name: str) -> tuple[str, dict[str, Any]]:
-    """The data set that `--dataset` names, and its settings."""
-    if name in architecture.settings:
-        return name, dict(architecture.settings[name])
-    return FOLDER, {**architecture.settings[FOLDER], FOLDER: name}
+def _settings(
+    architecture: Architecture, options: argparse.Namespace
+) -> tuple[str, dict[str, Any]]:
+    """The data set that `--dataset` names, and the settings: the defaults, and what was asked."""
+    given = {name: getattr(options, name, None) for name in [*_MEANING, *architecture.meaning]}
+    asked = {name: value for name, value in given.items() if value is not None}
+    dataset = options.dataset if options.dataset in architecture.settings else FOLDER
+    settings = architecture.defaults(dataset, **asked)
+    for name in asked:
+        if name not in settings:
+            words = [str(settings[choice]) for choice in architecture.choices if choice in settings]
+            which = f" with {', '.join(words)}" if words else ""
+            option = f"--{name.replace('_', '-')}"
+            raise RunError(f"{option}: {options.model} on {dataset}{which} has no such setting")
+    if dataset == FOLDER:
+        asked[FOLDER] = options.dataset
+    return dataset, settings | asked
 
 
 def _sample(options: argparse.Namespace, known: dict[str, Architecture]) -> int:

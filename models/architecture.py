@@ -46,8 +46,11 @@ class Architecture:
             which is then the setting `folder`.
         meaning: what those settings mean that not every model has.
         choices: the words that a setting may be; a word without choices is the name of a file.
+        presets: for a data set, the words that bring defaults of their own over those in
+            `settings`; what stands in presets alone is a setting that only those words have.
         needs: what it wants besides this checkout.
-        cost: for each data set, the time and the memory that training takes, as measured.
+        cost: for each data set, the time and the memory that training takes, as measured; with a
+            word where that takes another time, as "mnist, convolutional".
         build: makes the untrained network for a data set.
         training: makes the network learn: a subclass of `Training`, or a function that picks one.
         data: finds a data set by its name and the settings; by default among those of all models.
@@ -62,12 +65,23 @@ class Architecture:
     training: Callable[[Any, Examples, Settings], Training]
     meaning: Mapping[str, str] = field(default_factory=dict)
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    presets: Mapping[str, Mapping[str, Mapping[str, int | float | str]]] = field(
+        default_factory=dict
+    )
     needs: str = ""
     data: Callable[[str, Settings], DataSet] = lambda name, settings: DATA_SETS[name]
 
+    def defaults(self, dataset: str, **asked: Any) -> dict[str, Any]:
+        """The settings for a data set, as far as they follow from it and from the words asked."""
+        found = dict(self.settings[dataset])
+        presets = self.presets.get(dataset, {})
+        for word in [asked.get(name, found.get(name)) for name in self.choices]:
+            found |= presets.get(str(word), {})
+        return found
+
     def size(self, dataset: str) -> int:
         """How many numbers the network for a data set learns or has been given."""
-        settings = Settings(**self.settings[dataset], seed=0)
+        settings = Settings(**self.defaults(dataset), seed=0)
         network = self.build(self.data(dataset, settings), settings)
         return sum(tensor.size for tensor in network.state_dict().values())
 

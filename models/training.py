@@ -82,15 +82,23 @@ class Training:
     # -- What is the same for all, unless a model has reasons --------------------------------------
 
     def epoch(self, progress: Progress) -> dict[str, float]:
-        """One pass over the data; returns the means of what `step` measures."""
+        """One pass over the data; returns the means of what `step` measures.
+
+        Raises:
+            Diverged: a measurement is not finite, within half a second of its step.
+        """
         self.network.train()
         totals: dict[str, Any] = {}
+        sound: dict[str, Any] = {}  # steps with a finite total: one that is not never is again
         for batch in self.loader:
             means = self.step(*batch)
             n = len(batch[0])
             for name, mean in means.items():
                 totals[name] = totals.get(name, 0.0) + mean.detach() * float(n)
-            progress.update(n, means)
+                sound[name] = sound.get(name, 0) + mg.isfinite(totals[name])
+            if progress.update(n, means):
+                _check(totals, sound)
+        _check(totals, sound)
         return {name: float(total) / len(self.train) for name, total in totals.items()}
 
     def sample(self, count: int, folder: Path) -> str:
@@ -126,6 +134,13 @@ class Training:
 
     def _parts(self) -> dict[str, Any]:
         return {name: part for name, part in vars(self).items() if hasattr(part, "state_dict")}
+
+
+def _check(totals: Mapping[str, Any], sound: Mapping[str, Any]) -> None:
+    """Refuse totals that are not finite; `sound` counts the steps until that happened."""
+    for name, total in totals.items():
+        if not math.isfinite(float(total)):
+            raise Diverged(f"{name} is not finite from step {int(sound[name]) + 1} on")
 
 
 class Classification(Training):
@@ -194,13 +209,15 @@ class Progress:
         )
         self._shown = time.perf_counter()
 
-    def update(self, n: int, means: Mapping[str, Any] | None = None) -> None:
+    def update(self, n: int, means: Mapping[str, Any] | None = None) -> bool:
         """n more examples are learned; twice a second their means are shown, which on a GPU waits
-        for the device, and therefore is not done at every step."""
+        for the device, and therefore is not done at every step. Returns whether it was now."""
         self._bar.update(n)
-        if means and time.perf_counter() - self._shown > 0.5:
-            self._shown = time.perf_counter()
-            self.show(means)
+        if not means or time.perf_counter() - self._shown <= 0.5:
+            return False
+        self._shown = time.perf_counter()
+        self.show(means)
+        return True
 
     def show(self, measured: Mapping[str, Any]) -> None:
         """Write measurements behind the bar."""
@@ -235,14 +252,16 @@ def fit(training: Training, run: Run, history: list[dict[str, Any]], quiet: bool
             measured = training.epoch(progress)
             measured |= training.evaluate()
             progress.show(measured)
+            for name, value in measured.items():
+                if not math.isfinite(value):
+                    raise Diverged(f"{name} is {value}")
+        except Diverged as error:
+            raise Diverged(
+                f"{type(training.network).__name__}: {error} (epoch {epoch}); {run.path} keeps the "
+                f"checkpoint of epoch {epoch - 1}; a smaller --lr may help"
+            ) from None
         finally:
             progress.close()
-        for name, value in measured.items():
-            if not math.isfinite(value):
-                raise Diverged(
-                    f"{name} is {value} in epoch {epoch}; {run.path} keeps the checkpoint of epoch "
-                    f"{epoch - 1}; a smaller --lr may help"
-                )
         seconds = round(time.perf_counter() - start, 3)
         history.append({"epoch": epoch, "seconds": seconds, **measured})
         _save(training, run, history)

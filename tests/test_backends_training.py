@@ -204,23 +204,25 @@ FASTER: dict[tuple[str, str], dict] = {  # smaller settings of a model for a dat
     ("hopfield", "patterns"): {"units": 40, "patterns": 5},
     ("boltzmann", "encoder"): {"machines": 3, "cycles": 2},
 }
-MODELS = {
-    (name, dataset): architecture
+MODELS = [  # a model, its data set, and a word that brings settings of its own, or ""
+    (name, dataset, word)
     for name, architecture in architectures().items()
     for dataset in architecture.settings
     if dataset not in (*LARGE, FOLDER)
-}
+    for word in ("", *architecture.presets.get(dataset, {}))
+]
 # What learns by a rule of its own has no batches; the first two decide example by example on the
 # host what to change, the tests of the others see to it that these do not wait for the device.
 WITHOUT_STEP = {"mcculloch_pitts", "perceptron", "hopfield", "boltzmann"}
 DRAWING = {"rbm", "dbn"}  # whose rule is to draw at random
 
 
-def training_of(name, dataset, backend, epochs=2):
+def training_of(name, dataset, word, backend, epochs=2):
     """A model before its first step, with some of the data, as the command would build it."""
-    architecture = MODELS[name, dataset]
+    architecture = architectures()[name]
+    asked = {setting: word for setting, words in architecture.choices.items() if word in words}
     faster = FASTER.get((name, dataset), {})
-    given_ = {**architecture.settings[dataset], **faster, "epochs": epochs}
+    given_ = {**architecture.defaults(dataset, **asked), **asked, **faster, "epochs": epochs}
     settings = SimpleNamespace(**given_, seed=3)
     data_set = architecture.data(dataset, settings)
     data = data_set.load(backend)
@@ -232,19 +234,21 @@ def training_of(name, dataset, backend, epochs=2):
 
 
 def test_every_model_trains_on_something_small():
-    assert {name for name, _ in MODELS} == set(architectures())
+    assert {name for name, _, _ in MODELS} == set(architectures())
 
 
 @on_devices
-@pytest.mark.parametrize(("name", "dataset"), [m for m in MODELS if m[0] not in WITHOUT_STEP])
-def test_one_step_of_every_model(name, dataset, backend):
+@pytest.mark.parametrize(
+    ("name", "dataset", "word"), [m for m in MODELS if m[0] not in WITHOUT_STEP]
+)
+def test_one_step_of_every_model(name, dataset, word, backend):
     """The code of the model as it is; without random numbers on CuPy, which draws others."""
     if backend == "cupy" and name in DRAWING:
         pytest.skip("cannot do without random numbers")
     measured = {}
     for where in ("numpy", backend):
         with mg.use_backend(where):
-            training = training_of(name, dataset, where)
+            training = training_of(name, dataset, word, where)
             batch = next(iter(training.loader))
             training.network.train()
             if backend == "cupy":
@@ -259,11 +263,11 @@ def test_one_step_of_every_model(name, dataset, backend):
 
 
 @on_all
-@pytest.mark.parametrize(("name", "dataset"), MODELS)
-def test_models_train_and_go_on(name, dataset, backend, tmp_path):
+@pytest.mark.parametrize(("name", "dataset", "word"), MODELS)
+def test_models_train_and_go_on(name, dataset, word, backend, tmp_path):
     """`fit` from start to end, with checkpoints, and again from the last of them."""
     with mg.use_backend(backend):
-        training = training_of(name, dataset, backend)
+        training = training_of(name, dataset, word, backend)
         training.pictures = lambda *_: None
         run = Run.create(tmp_path / "run", {"model": name})
         history = []
@@ -271,7 +275,7 @@ def test_models_train_and_go_on(name, dataset, backend, tmp_path):
         fit(training, run, history, quiet=True)
         assert len(history) in ((0,) if hopeless else (1, training.settings.epochs))
         assert all(np.isfinite(value) for epoch in history for value in epoch.values())
-        again = training_of(name, dataset, backend)
+        again = training_of(name, dataset, word, backend)
         assert restore(again, run) == history
         for key, value in again.network.state_dict().items():
             assert value.backend == backend
@@ -281,7 +285,7 @@ def test_models_train_and_go_on(name, dataset, backend, tmp_path):
 def test_an_epoch_waits_once_a_measurement():
     """Not once a step."""
     with mg.use_backend("strict"):
-        training = training_of("mlp", "digits", "strict")
+        training = training_of("mlp", "digits", "", "strict")
         progress = Progress("", 64, "images", quiet=True)
         assert len(training.loader) == 2
         with strict.count_syncs() as seen:

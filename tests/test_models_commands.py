@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -305,9 +306,34 @@ def test_a_measurement_that_is_not_finite_ends_the_run(monkeypatch, capsys):
     monkeypatch.setattr(architectures()["mlp"].training, "evaluate", broken)
     assert command("train", "mlp", *SMALL["mlp"], "--out", "run", "--quiet") == 1
     assert capsys.readouterr().err == (
-        "python -m models train: test_accuracy is nan in epoch 2; run keeps the checkpoint of "
-        "epoch 1; a smaller --lr may help\n"
+        "python -m models train: MLP: test_accuracy is nan (epoch 2); run keeps the "
+        "checkpoint of epoch 1; a smaller --lr may help\n"
     )
+    assert len(metrics("run")) == 1
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("-inf")])
+def test_a_loss_that_is_not_finite_is_found_at_its_step(bad, monkeypatch, capsys):
+    training = architectures()["mlp"].training
+    learn = training.step
+    steps = []
+
+    def broken(self, *batch):
+        steps.append(1)
+        means = learn(self, *batch)
+        return {"train_loss": means["train_loss"] * (bad if len(steps) == 50 else 1.0)}
+
+    def update(self, n, means=None):
+        return True  # the next half second is over
+
+    monkeypatch.setattr(training, "step", broken)
+    monkeypatch.setattr("models.training.Progress.update", update)
+    assert command("train", "mlp", *SMALL["mlp"], "--out", "run", "--quiet") == 1
+    assert capsys.readouterr().err == (
+        "python -m models train: MLP: train_loss is not finite from step 5 on (epoch 2); run "
+        "keeps the checkpoint of epoch 1; a smaller --lr may help\n"
+    )
+    assert len(steps) == 50
     assert len(metrics("run")) == 1
 
 
@@ -443,16 +469,51 @@ def test_a_setting_that_the_data_set_does_not_have_is_refused(monkeypatch, capsy
 def test_every_architecture_says_what_its_settings_mean():
     for name, architecture in architectures().items():
         assert command("train", name, "--help") == 0
-        for settings in architecture.settings.values():
-            assert "epochs" in settings
+        presets = [words for of_data in architecture.presets.values() for words in of_data.values()]
+        for settings in (*architecture.settings.values(), *presets):
+            assert "epochs" in settings or settings in presets
             assert set(settings) <= {"epochs", "batch_size", "lr", *architecture.meaning}
             for setting, value in settings.items():
                 assert value in architecture.choices.get(setting, (value,))
+        words = [word for choices in architecture.choices.values() for word in choices]
+        for data, of_data in architecture.presets.items():
+            assert data in architecture.settings
+            assert set(of_data) <= set(words)
+            assert all(words.count(word) == 1 for word in of_data)
+
+
+def test_a_word_brings_settings_of_its_own(monkeypatch, capsys):
+    mlp = architectures()["mlp"]
+    bold = replace(
+        mlp,
+        settings={"xor": {**mlp.settings["xor"], "mood": "shy"}},
+        choices={"mood": ("shy", "bold")},
+        meaning={**mlp.meaning, "mood": "temper", "courage": "how bold"},
+        presets={"xor": {"bold": {"lr": 0.5, "courage": 0.25}}},
+    )
+    monkeypatch.setattr("models.mlp.ARCHITECTURE", bold)
+    for words, expected in (
+        ("", {"mood": "shy"}),
+        ("--mood bold", {"mood": "bold", "lr": 0.5, "courage": 0.25}),
+        ("--mood bold --lr 2 --courage 1", {"mood": "bold", "lr": 2.0, "courage": 1.0}),
+    ):
+        out = f"run{len(words)}"
+        options = ["--epochs", "1", "--quiet", "--out", out, *words.split()]
+        assert command("train", "mlp", *options) == 0
+        found = json.loads(Path(out, "config.json").read_text())["settings"]
+        assert found == {**mlp.settings["xor"], "epochs": 1, "seed": 0, **expected}
+    assert command("train", "mlp", "--courage", "1") == 2
+    assert "--courage: mlp on xor with shy has no such setting" in capsys.readouterr().err
+    assert command("train", "mlp", "--help") == 0
+    assert "how bold (default: 0.25 on xor with bold)" in " ".join(capsys.readouterr().out.split())
 
 
 def test_every_architecture_says_what_it_takes_in_time_and_memory(capsys):
     for name, architecture in architectures().items():
-        assert set(architecture.cost) == set(architecture.settings)
+        presets = architecture.presets.items()
+        known = {f"{data}, {word}" for data, words in presets for word in words}
+        assert set(architecture.settings) <= set(architecture.cost)
+        assert set(architecture.cost) <= {*architecture.settings, *known}
         assert command("train", name, "--help") == 0
         out = capsys.readouterr().out
         for data, cost in architecture.cost.items():
