@@ -212,11 +212,17 @@ def show_image(axes: Axes, image: np.ndarray) -> None:
         axes.imshow(image[0], cmap="gray_r", vmin=0.0, vmax=1.0)
 
 
-def table(rows: np.ndarray, names: list[str], title: str, path: Path) -> None:
-    """Images (rows, columns, c, h, w) in a table, its columns with names if there are any."""
+def table(
+    rows: np.ndarray, names: list[str], title: str, path: Path, beside: Sequence[str] = ()
+) -> None:
+    """Images (rows, columns, c, h, w) in a table, its columns with names if there are any, and its
+    rows with names beside them."""
     height, width = rows.shape[:2]
-    made = figure(0.75 * max(width, 6), 0.75 * height + 0.5, title)
+    room = 0.08 * max(map(len, beside), default=0)  # inches
+    made = figure(0.75 * max(width, 6) + room, 0.75 * height + 0.5, title)
     panels = grid(made, height, width)
+    for axes, name in zip(panels[:, 0], beside, strict=False):
+        axes.text(-0.1, 0.5, name, transform=axes.transAxes, ha="right", va="center")
     for axes, image in zip(panels.ravel(), rows.reshape(-1, *rows.shape[2:]), strict=True):
         show_image(axes, image)
     for axes, name in zip(panels[0], names, strict=False):
