@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -97,9 +98,8 @@ class Training:
                 totals[name] = totals.get(name, 0.0) + mean.detach() * float(n)
                 sound[name] = sound.get(name, 0) + mg.isfinite(totals[name])
             if progress.update(n, means):
-                _check(totals, sound)
-        _check(totals, sound)
-        return {name: float(total) / len(self.train) for name, total in totals.items()}
+                _checked(totals, sound)
+        return {name: total / len(self.train) for name, total in _checked(totals, sound).items()}
 
     def sample(self, count: int, folder: Path) -> str:
         """Draw from the trained model or, as here, show it at work on random test examples.
@@ -136,11 +136,13 @@ class Training:
         return {name: part for name, part in vars(self).items() if hasattr(part, "state_dict")}
 
 
-def _check(totals: Mapping[str, Any], sound: Mapping[str, Any]) -> None:
-    """Refuse totals that are not finite; `sound` counts the steps until that happened."""
-    for name, total in totals.items():
-        if not math.isfinite(float(total)):
+def _checked(totals: Mapping[str, Any], sound: Mapping[str, Any]) -> dict[str, float]:
+    """Totals on the host; refuses those not finite, `sound` counts the steps before they were."""
+    values = {name: float(total) for name, total in totals.items()}
+    for name, value in values.items():
+        if not math.isfinite(value):
             raise Diverged(f"{name} is not finite from step {int(sound[name]) + 1} on")
+    return values
 
 
 class Classification(Training):
@@ -179,6 +181,19 @@ class Classification(Training):
     def answers(self, x: Tensor) -> list[tuple[str, str]]:
         probabilities, _ = predict(self.network, TensorDataset(x, mg.zeros(len(x))))
         return [(self.classes[row.argmax()], f" ({row.max():.2f})") for row in probabilities]
+
+
+@contextmanager
+def frozen(network: nn.Module) -> Iterator[None]:
+    """A block in which gradients pass through a network and none is computed for its weights."""
+    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    for parameter in learning:
+        parameter.requires_grad = False
+    try:
+        yield
+    finally:
+        for parameter in learning:
+            parameter.requires_grad = True
 
 
 REACH = 8.0

@@ -1,0 +1,371 @@
+"""Two networks that learn from each other: what all generative adversarial networks share.
+
+A generator makes samples G(z) of noise z ~ N(0, 1), a discriminator says of a sample how real it
+looks. They take turns, batch by batch: the discriminator learns to tell real from generated, then
+the generator learns, through the discriminator as it is, what would pass for real. What exactly
+each minimises is what the kinds differ in (`models.gan`, `models.cgan`, `models.lsgan`).
+
+Each has an optimizer of its own. In the generator's turn the discriminator passes gradients on to
+its input and computes none for its weights; in the discriminator's turn the samples are data.
+
+Networks for images, as values from 0 to 1 outside and from −1 to 1 inside:
+
+    dense     noise – 256 – 512 – 1024 – image; image – 1024 – 512 – 256 – 1 with dropout
+    dcgan     noise – 2 w maps of a quarter of the size – w maps of half the size – image, and back,
+              by convolutions 4 × 4 of stride 2
+
+The second is that of A. Radford, L. Metz and S. Chintala 2016, "Unsupervised representation
+learning with deep convolutional generative adversarial networks", ICLR, cut to small images: no
+pooling but strides, batch normalisation in both (but not where images come in or go out),
+rectifiers in the generator and leaky ones in the discriminator, weights drawn from N(0, 0.02²),
+Adam with lr = 0.0002 and β₁ = 0.5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+
+import minigrad as mg
+from minigrad import nn, optim
+from minigrad.core import module_of
+from minigrad.tensor import Tensor
+from models import pictures
+from models.data import DataSet, Examples
+from models.judge import judge
+from models.training import Progress, Training, frozen
+
+JUDGED = 10_000  # samples
+
+
+class Rivals(nn.Module):
+    """A generator and a discriminator: noise (n, code) → samples (n, …).
+
+    Args:
+        generator: (n, code) → samples (n, …); with labels, if it wants them, as a second input.
+        discriminator: samples (n, …) → outputs (n,), larger where they look real; likewise.
+        code: how many numbers of noise make a sample.
+    """
+
+    def __init__(self, generator: nn.Module, discriminator: nn.Module, code: int) -> None:
+        super().__init__()
+        self.generator = generator
+        self.discriminator = discriminator
+        self.code = code
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        return self.generator(*inputs)
+
+    def noise(self, n: int) -> Tensor:
+        """z (n, code), drawn from a standard normal distribution."""
+        return mg.randn(n, self.code)
+
+
+# ---------------------------------------------------------------------------------------------
+# Networks for images
+# ---------------------------------------------------------------------------------------------
+
+
+class DenseGenerator(nn.Module):
+    """Noise (n, code) → images (n, c, h, w)."""
+
+    def __init__(self, code: int, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.shape = shape
+        self.layers = nn.Sequential(
+            nn.Linear(code, 256),
+            nn.LeakyReLU(0.2),
+            nn.Linear(256, 512),
+            nn.LeakyReLU(0.2),
+            nn.Linear(512, 1024),
+            nn.LeakyReLU(0.2),
+            nn.Linear(1024, int(np.prod(shape))),
+            nn.Tanh(),
+        )
+
+    def forward(self, z: Tensor) -> Tensor:
+        return 0.5 + 0.5 * self.layers(z).reshape(len(z), *self.shape)
+
+
+class DenseDiscriminator(nn.Module):
+    """Images (n, c, h, w) → outputs (n,)."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(int(np.prod(shape)), 1024),
+            nn.LeakyReLU(0.2),
+            nn.Dropout(0.3),
+            nn.Linear(1024, 512),
+            nn.LeakyReLU(0.2),
+            nn.Dropout(0.3),
+            nn.Linear(512, 256),
+            nn.LeakyReLU(0.2),
+            nn.Dropout(0.3),
+            nn.Linear(256, 1),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(2.0 * x - 1.0).reshape(-1)
+
+
+class DCGenerator(nn.Module):
+    """Noise (n, code) → images (n, c, h, w), by transposed convolutions."""
+
+    def __init__(self, code: int, shape: tuple[int, ...], width: int) -> None:
+        super().__init__()
+        self.start = (2 * width, shape[1] // 4, shape[2] // 4)
+        self.project = nn.Linear(code, int(np.prod(self.start)), bias=False)
+        self.layers = nn.Sequential(
+            nn.BatchNorm2d(2 * width),
+            nn.ReLU(),
+            nn.ConvTranspose2d(2 * width, width, 4, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+            nn.ConvTranspose2d(width, shape[0], 4, stride=2, padding=1),
+            nn.Tanh(),
+        )
+        small_weights(self)
+
+    def forward(self, z: Tensor) -> Tensor:
+        return 0.5 + 0.5 * self.layers(self.project(z).reshape(len(z), *self.start))
+
+
+class DCDiscriminator(nn.Module):
+    """Images (n, c, h, w) → outputs (n,), by strided convolutions."""
+
+    def __init__(self, shape: tuple[int, ...], width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(shape[0], width, 4, stride=2, padding=1),
+            nn.LeakyReLU(0.2),
+            nn.Conv2d(width, 2 * width, 4, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(2 * width),
+            nn.LeakyReLU(0.2),
+            nn.Flatten(),
+            nn.Linear(2 * width * (shape[1] // 4) * (shape[2] // 4), 1),
+        )
+        small_weights(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(2.0 * x - 1.0).reshape(-1)
+
+
+def small_weights(network: nn.Module) -> None:
+    """Draw the weights of all layers but batch normalisation from N(0, 0.02²)."""
+    for name, parameter in network.named_parameters():
+        if name.endswith("weight") and parameter.ndim > 1:
+            nn.init.normal_(parameter, 0.0, 0.02)
+
+
+def rivals(data: DataSet, settings: SimpleNamespace) -> Rivals:
+    """The networks for images of a data set. Settings: network (dense or dcgan), code, width.
+
+    Raises:
+        ValueError: the strides do not divide the size of the images.
+    """
+    if settings.network == "dense":
+        pair = DenseGenerator(settings.code, data.shape), DenseDiscriminator(data.shape)
+        return Rivals(*pair, settings.code)
+    check_divisible("dcgan", data.shape, 4)
+    return Rivals(
+        DCGenerator(settings.code, data.shape, settings.width),
+        DCDiscriminator(data.shape, settings.width),
+        settings.code,
+    )
+
+
+def check_divisible(name: str, shape: tuple[int, ...], stride: int) -> None:
+    """Refuse images (c, h, w) whose height or width the strides, altogether, do not divide."""
+    height, width = shape[1:]
+    if height % stride or width % stride:
+        near = [size - size % stride for size in (height, height + stride)]
+        raise ValueError(
+            f"{name}: strides of altogether {stride} do not divide images of {height} × {width}; "
+            f"heights and widths of {' or '.join(map(str, near))} would do, as would any other "
+            f"multiple of {stride}"
+        )
+
+
+# ---------------------------------------------------------------------------------------------
+# Training
+# ---------------------------------------------------------------------------------------------
+
+
+class RivalTraining(Training):
+    """Discriminator and generator take turns with every batch.
+
+    A subclass says what they minimise. Settings: lr, and `fixed_samples` of the same noise are kept
+    after every epoch.
+
+    Attributes:
+        fixed: the noise of the samples that are looked at from epoch to epoch.
+        snapshots: those samples after each epoch, (epochs, fixed_samples, …).
+        boundary: outputs of the discriminator above it mean "real".
+    """
+
+    network: Rivals
+    boundary = 0.0
+    fixed_samples = 16
+
+    def __init__(self, network: Rivals, data: Examples, settings: SimpleNamespace) -> None:
+        super().__init__(network, data, settings)
+        self.generator_optimizer = self.optimizer_of(network.generator)
+        self.discriminator_optimizer = self.optimizer_of(network.discriminator)
+        self.fixed = network.noise(self.fixed_samples)
+        self.snapshots = mg.zeros((0, self.fixed_samples, *data.train.tensors[0].shape[1:]))
+        self.judged = data.train.tensors[0].shape[1:] == (1, 28, 28) and len(data.classes) == 10
+        self.metric = "frechet" if self.judged else "fake_accuracy"
+
+    def optimizer_of(self, network: nn.Module) -> optim.Optimizer:
+        """Adam as Radford et al. recommend it."""
+        return optim.Adam(network.parameters(), lr=self.settings.lr, betas=(0.5, 0.999))
+
+    # -- What the kinds differ in -----------------------------------------------------------------
+
+    def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
+        """What the discriminator minimises, of its outputs (n,) on real and generated samples."""
+        raise NotImplementedError(f"{type(self).__name__}: defines no discriminator_loss")
+
+    def generator_loss(self, fake: Tensor) -> Tensor:
+        """What the generator minimises, of the discriminator's outputs (n,) on its samples."""
+        raise NotImplementedError(f"{type(self).__name__}: defines no generator_loss")
+
+    def generated(self, z: Tensor, labels: Tensor) -> Tensor:
+        """Samples for noise (n, code) and, where there is a condition, for labels (n,)."""
+        return self.network.generator(z)
+
+    def outputs(self, x: Tensor, labels: Tensor) -> Tensor:
+        """What the discriminator says of samples (n, …), with labels where there is a condition."""
+        return self.network.discriminator(x)
+
+    # -- Learning ---------------------------------------------------------------------------------
+
+    def step(self, *batch: Tensor) -> dict[str, Tensor]:
+        x, labels = batch
+        generated = self.generated(self.network.noise(len(x)), labels)
+        real = self.outputs(x, labels)
+        fake = self.outputs(generated.detach(), labels)
+        discriminator_loss = self.discriminator_loss(real, fake)
+        self.discriminator_optimizer.zero_grad()
+        discriminator_loss.backward()
+        self.discriminator_optimizer.step()
+        with frozen(self.network.discriminator):
+            generator_loss = self.generator_loss(self.outputs(generated, labels))
+            self.generator_optimizer.zero_grad()
+            generator_loss.backward()
+        self.generator_optimizer.step()
+        return {
+            "discriminator_loss": discriminator_loss.detach(),
+            "generator_loss": generator_loss.detach(),
+            "real_accuracy": _share(real.detach() > self.boundary),
+            "fake_accuracy": _share(fake.detach() <= self.boundary),
+        }
+
+    def epoch(self, progress: Progress) -> dict[str, float]:
+        measured = super().epoch(progress)
+        seen = self.drawn(self.fixed, self.fixed_labels())
+        self.snapshots = mg.concatenate([self.snapshots, mg.expand_dims(seen, 0)])
+        return measured
+
+    @mg.no_grad()
+    def drawn(self, z: Tensor, labels: Tensor) -> Tensor:
+        """Samples as they are judged and looked at: of the trained generator, in pieces."""
+        self.network.eval()
+        pieces = [slice(i, i + 1000) for i in range(0, len(z), 1000)]
+        return mg.concatenate([self.generated(z[piece], labels[piece]) for piece in pieces])
+
+    def fixed_labels(self) -> Tensor:
+        """The conditions (fixed_samples,) of the samples that are looked at: 0, 1, … by turns."""
+        return mg.arange(self.fixed_samples) % len(self.classes)
+
+    def evaluate(self) -> dict[str, float]:
+        """What the judge says of 10,000 samples, if they are to be digits of MNIST."""
+        if not self.judged:
+            return {}
+        labels = mg.arange(JUDGED) % len(self.classes)
+        samples = self.drawn(self.network.noise(JUDGED), labels)
+        return judge(samples.backend).measure(samples)
+
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() | {
+            "fixed": self.fixed.array,
+            "snapshots": self.snapshots.array,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        super().load_state_dict(state)
+        module = module_of(self.fixed.array)
+        self.fixed, self.snapshots = (
+            Tensor(module.asarray(state[name])) for name in ("fixed", "snapshots")
+        )
+
+    # -- Pictures ---------------------------------------------------------------------------------
+
+    def pictures(self, folder: Path, history: list[dict[str, Any]]) -> None:
+        if not history:
+            return
+        self.draw_progress(history, folder / "progress.png")
+        z = self.network.noise(100)
+        samples = self.drawn(z, mg.arange(100) % len(self.classes)).numpy()
+        title = "Samples, drawn at random"
+        rows = samples.reshape(10, 10, *samples.shape[1:])
+        pictures.table(rows, [], title, folder / "samples.png")
+
+    def draw_progress(self, history: list[dict[str, Any]], path: Path) -> None:
+        """Both losses, the accuracies of the discriminator, and samples of the same noise after
+        some of the epochs."""
+        epochs = len(history)
+        shown = np.unique(np.linspace(0, epochs - 1, min(epochs, 8)).round().astype(int))
+        made = pictures.figure(9.0, 2.6 + 0.55 * len(shown))
+        parts: Any = made.subfigures(2, 1, height_ratios=[2.6, 0.55 * len(shown)])
+        above, below = parts
+        draw_duel(above, history)
+        panels = pictures.grid(below, len(shown), self.fixed_samples)
+        for row, epoch in zip(panels, shown, strict=True):
+            for axes, image in zip(row, self.snapshots[int(epoch)].numpy(), strict=True):
+                pictures.show_image(axes, image)
+            label = f"epoch {epoch + 1} "
+            row[0].text(0.0, 0.5, label, ha="right", va="center", transform=row[0].transAxes)
+        pictures.save(made, path)
+
+    def sample(self, count: int, folder: Path) -> str:
+        samples = self.drawn(self.network.noise(count), mg.arange(count) % len(self.classes))
+        columns = min(count, 10)
+        blank = -count % columns
+        images = np.concatenate([samples.numpy(), np.zeros((blank, *samples.shape[1:]))])
+        rows = images.reshape(-1, columns, *samples.shape[1:])
+        pictures.table(rows, [], f"{count} samples", folder / "samples.png")
+        return ""
+
+
+def _share(true: Tensor) -> Tensor:
+    """The part of (n,) truth values that are true."""
+    return true.astype("float32").mean()
+
+
+def draw_duel(made: Any, history: list[dict[str, Any]]) -> None:
+    """Losses of both networks and accuracies of the discriminator over the epochs."""
+    epochs = [entry["epoch"] for entry in history]
+    losses, accuracies = pictures.grid(made, 1, 2)[0]
+    for axes, names, label in (
+        (losses, ("discriminator_loss", "generator_loss"), "mean loss of the epoch"),
+        (accuracies, ("real_accuracy", "fake_accuracy"), "found out (% of the epoch)"),
+    ):
+        for name, colour in zip(names, (pictures.BLUE, pictures.ORANGE), strict=True):
+            factor = 100.0 if axes is accuracies else 1.0
+            values = [factor * entry[name] for entry in history]
+            axes.plot(epochs, values, "o-", markersize=3, color=colour, label=name.split("_")[0])
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(label)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+        axes.legend()
+    accuracies.set(ylim=(0.0, 105.0), title="What the discriminator recognises")
+    losses.set_title("What each of them minimises")
