@@ -110,7 +110,8 @@ NEAREST = {
     "models/hopfield.py": ["models_hopfield"],
     "models/boltzmann.py": ["models_boltzmann"],
     "models/dbn.py": ["models_dbn"],
-    "models/training.py": ["models_dbn", "models_rbm"],
+    "models/training.py": ["models_training", "models_commands", "models_dbn"],
+    "models/judge.py": ["judge"],
 }
 
 
@@ -984,7 +985,15 @@ PLANTED = {
         ("lost dependence", "exchange", "            other.overwrite(held)\n", ""),
         ("wrong axis", "drawn", "mean[:, f:].cumsum(-1)", "mean[:, f:]"),
     ],
+    "models/judge.py": [
+        ("wrong factor", "Judge.measure", "shares >= 0.1 / CLASSES", "shares >= 1.0 / CLASSES"),
+        ("wrong factor", "frechet", "- 2.0 * overlap", "- overlap"),
+        ("wrong rule", "frechet", "root @ second @ root", "first @ second @ first"),
+    ],
     "models/training.py": [
+        ("wrong count", "_checked", "int(sound[name]) + 1", "int(sound[name])"),
+        ("wrong mode", "frozen", "            parameter.requires_grad = True",
+         "            parameter.requires_grad = False"),
         ("wrong constant", "follow", "min(1.0, REACH / t)", "1.0 / t"),
     ],
     "models/boltzmann.py": [
