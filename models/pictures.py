@@ -212,22 +212,41 @@ def show_image(axes: Axes, image: np.ndarray) -> None:
         axes.imshow(image[0], cmap="gray_r", vmin=0.0, vmax=1.0)
 
 
-def table(
-    rows: np.ndarray, names: list[str], title: str, path: Path, beside: Sequence[str] = ()
+def tabulate(
+    made: Any, rows: np.ndarray, names: Sequence[str] = (), beside: Sequence[str] = ()
 ) -> None:
-    """Images (rows, columns, c, h, w) in a table, its columns with names if there are any, and its
-    rows with names beside them."""
-    height, width = rows.shape[:2]
-    room = 0.08 * max(map(len, beside), default=0)  # inches
-    made = figure(0.75 * max(width, 6) + room, 0.75 * height + 0.5, title)
-    panels = grid(made, height, width)
-    for axes, name in zip(panels[:, 0], beside, strict=False):
-        axes.text(-0.1, 0.5, name, transform=axes.transAxes, ha="right", va="center")
+    """Draw images (rows, columns, c, h, w) into a figure, columns and rows with names if there are
+    any."""
+    panels = grid(made, *rows.shape[:2])
     for axes, image in zip(panels.ravel(), rows.reshape(-1, *rows.shape[2:]), strict=True):
         show_image(axes, image)
     for axes, name in zip(panels[0], names, strict=False):
         axes.set_title(name, loc="center")
+    for axes, name in zip(panels[:, 0], beside, strict=False):
+        axes.text(-0.1, 0.5, name, transform=axes.transAxes, ha="right", va="center")
+
+
+def table(
+    rows: np.ndarray,
+    names: Sequence[str],
+    title: str,
+    path: Path,
+    beside: Sequence[str] = (),
+) -> None:
+    """Images (rows, columns, c, h, w) in a table, as `tabulate` draws them."""
+    height, width = rows.shape[:2]
+    room = 0.08 * max(map(len, beside), default=0)  # inches
+    made = figure(0.75 * max(width, 6) + room, 0.75 * height + 0.5, title)
+    tabulate(made, rows, names, beside)
     save(made, path)
+
+
+def sheet(images: np.ndarray, title: str, path: Path) -> None:
+    """Images (n, c, h, w) in rows of ten."""
+    width = min(len(images), 10)
+    blank = np.full((-len(images) % width, *images.shape[1:]), np.nan, images.dtype)
+    rows = np.concatenate([images, blank]).reshape(-1, width, *images.shape[1:])
+    table(rows, [], title, path)
 
 
 def weights(tiles: np.ndarray, title: str, path: Path, names: Sequence[str] = ()) -> None:

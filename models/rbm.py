@@ -522,11 +522,7 @@ class RBMTraining(Training):
         v = self.fantasies(count)
         mean = self.average.visible(mg.bernoulli(self.average.hidden(v)))
         title = "Fantasies: chains after 1,000 more steps of Gibbs sampling"
-        images = self.images(mean)
-        width = min(count, 10)
-        blank = np.full((-count % width, *images.shape[1:]), np.nan, images.dtype)
-        rows = np.concatenate([images, blank]).reshape(-1, width, *images.shape[1:])
-        pictures.table(rows, [], title, folder / "fantasies.png")
+        pictures.sheet(self.images(mean), title, folder / "fantasies.png")
         return ""
 
 
