@@ -229,9 +229,8 @@ class VAE(PlainAutoencoder):
         z = mean + mg.exp(0.5 * log_variance) * noise
         ratio = 0.5 * (noise * noise - z * z + log_variance).sum(2)
         logits = self.decode(z.reshape(n * k, -1)).reshape(n, k, *shape)
-        return (
-            log_likelihood(mg.broadcast_to(x.reshape(n, 1, *shape), logits.shape), logits) + ratio
-        )
+        repeated = mg.broadcast_to(x.reshape(n, 1, *shape), logits.shape)
+        return log_likelihood(repeated, logits) + ratio
 
 
 def drawn(mean: Tensor, log_variance: Tensor) -> Tensor:
@@ -659,13 +658,14 @@ class TradeTraining(Training):
         axes = pictures.grid(left, 1, 1)[0, 0]
         x, y = ([row[name] for row in self.table] for name in ("kl", "reconstruction"))
         axes.plot(x, y, "o-", color=pictures.BLUE)
-        places: dict[tuple[int, int], list[str]] = {}  # networks that ended in one place share it
-        for row in self.table:
-            at = round(row["kl"]), round(row["reconstruction"])
-            places.setdefault(at, []).append(f"{row['beta']:g}")
-        for at, betas in places.items():
-            text = f"β = {' or '.join(betas)}"
-            axes.annotate(text, at, (5, 4), textcoords="offset points")
+        labels: dict[tuple[int, int], Any] = {}
+        for at, vae in zip(zip(x, y, strict=True), self.network, strict=True):
+            place = round(at[0]), round(at[1])
+            if place in labels:  # β makes no difference any more
+                labels[place].set_text(f"{labels[place].get_text()}, {vae.beta:g}")
+            else:
+                style: dict[str, Any] = {"xytext": (5, 4), "textcoords": "offset points"}
+                labels[place] = axes.annotate(f"β = {vae.beta:g}", at, **style)
         axes.set(xlabel="KL (nats)", ylabel="reconstruction loss (nats)")
         axes.set_title("What a code says, and what it costs")
         axes.margins(x=0.2)
