@@ -18,11 +18,18 @@ The second is that of A. Radford, L. Metz and S. Chintala 2016, "Unsupervised re
 learning with deep convolutional generative adversarial networks", ICLR, cut to small images: no
 pooling but strides, batch normalisation in both (but not where images come in or go out),
 rectifiers in the generator and leaky ones in the discriminator, weights drawn from N(0, 0.02²),
-Adam with lr = 0.0002 and β₁ = 0.5.
+Adam with β₁ = 0.5.
+
+The game goes round and round its equilibrium, so that one epoch's generator is better and the next
+one's worse. With ``--average yes`` samples come from the running average of its weights (Y. Yazıcı,
+C.-S. Foo, S. Winkler, K.-H. Yap, G. Piliouras and V. Chandrasekhar 2019, "The unusual effectiveness
+of averaging in GAN training", ICLR), which is none of the players and changes nothing in the game.
 """
 
 from __future__ import annotations
 
+import copy
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -36,11 +43,13 @@ from minigrad import nn, optim
 from minigrad.core import module_of
 from minigrad.tensor import Tensor
 from models import pictures
-from models.data import DataSet, Examples
+from models.data import DATA_SETS, DataSet, Examples
 from models.judge import judge
-from models.training import Progress, Training, frozen
+from models.training import Progress, Training, follow, frozen
 
 JUDGED = 10_000  # samples
+STRIDES = 4  # of the two convolutions together
+MNIST = DATA_SETS["mnist"]
 
 
 class Rivals(nn.Module):
@@ -84,7 +93,7 @@ class DenseGenerator(nn.Module):
             nn.LeakyReLU(0.2),
             nn.Linear(512, 1024),
             nn.LeakyReLU(0.2),
-            nn.Linear(1024, int(np.prod(shape))),
+            nn.Linear(1024, math.prod(shape)),
             nn.Tanh(),
         )
 
@@ -99,7 +108,7 @@ class DenseDiscriminator(nn.Module):
         super().__init__()
         self.layers = nn.Sequential(
             nn.Flatten(),
-            nn.Linear(int(np.prod(shape)), 1024),
+            nn.Linear(math.prod(shape), 1024),
             nn.LeakyReLU(0.2),
             nn.Dropout(0.3),
             nn.Linear(1024, 512),
@@ -120,8 +129,8 @@ class DCGenerator(nn.Module):
 
     def __init__(self, code: int, shape: tuple[int, ...], width: int) -> None:
         super().__init__()
-        self.start = (2 * width, shape[1] // 4, shape[2] // 4)
-        self.project = nn.Linear(code, int(np.prod(self.start)), bias=False)
+        self.start = (2 * width, shape[1] // STRIDES, shape[2] // STRIDES)
+        self.project = nn.Linear(code, math.prod(self.start), bias=False)
         self.layers = nn.Sequential(
             nn.BatchNorm2d(2 * width),
             nn.ReLU(),
@@ -149,7 +158,7 @@ class DCDiscriminator(nn.Module):
             nn.BatchNorm2d(2 * width),
             nn.LeakyReLU(0.2),
             nn.Flatten(),
-            nn.Linear(2 * width * (shape[1] // 4) * (shape[2] // 4), 1),
+            nn.Linear(2 * width * (shape[1] // STRIDES) * (shape[2] // STRIDES), 1),
         )
         small_weights(self)
 
@@ -165,31 +174,48 @@ def small_weights(network: nn.Module) -> None:
 
 
 def rivals(data: DataSet, settings: SimpleNamespace) -> Rivals:
-    """The networks for images of a data set. Settings: network (dense or dcgan), code, width.
+    """The networks for images of a data set. Settings: those of `IMAGES`.
 
     Raises:
-        ValueError: the strides do not divide the size of the images.
+        ValueError: as `check_images` says.
     """
+    check_images(data.shape, settings)
+    generator: nn.Module
+    discriminator: nn.Module
     if settings.network == "dense":
-        pair = DenseGenerator(settings.code, data.shape), DenseDiscriminator(data.shape)
-        return Rivals(*pair, settings.code)
-    check_divisible("dcgan", data.shape, 4)
-    return Rivals(
-        DCGenerator(settings.code, data.shape, settings.width),
-        DCDiscriminator(data.shape, settings.width),
-        settings.code,
-    )
+        generator = DenseGenerator(settings.code, data.shape)
+        discriminator = DenseDiscriminator(data.shape)
+    else:
+        generator = DCGenerator(settings.code, data.shape, settings.width)
+        discriminator = DCDiscriminator(data.shape, settings.width)
+    return Rivals(generator, discriminator, settings.code)
+
+
+def check_images(shape: tuple[int, ...], settings: SimpleNamespace) -> None:
+    """Refuse settings that make no networks for images (c, h, w).
+
+    Raises:
+        ValueError: code or width is not positive, or the strides do not divide height and width.
+    """
+    for name in ("code", "width"):
+        value = getattr(settings, name, 1)
+        if value < 1:
+            raise ValueError(f"{settings.network}: --{name} wants a positive integer, got {value}")
+    if settings.network == "dcgan":
+        check_divisible("dcgan", shape, STRIDES)
 
 
 def check_divisible(name: str, shape: tuple[int, ...], stride: int) -> None:
     """Refuse images (c, h, w) whose height or width the strides, altogether, do not divide."""
-    height, width = shape[1:]
-    if height % stride or width % stride:
-        near = [size - size % stride for size in (height, height + stride)]
+    size = shape[1:]
+    if any(length % stride for length in size):
+        below = [length - length % stride for length in size]
+        above = [length + -length % stride for length in size]
+        near = [" × ".join(map(str, found)) for found in (below, above) if 0 not in found]
         raise ValueError(
-            f"{name}: strides of altogether {stride} do not divide images of {height} × {width}; "
-            f"heights and widths of {' or '.join(map(str, near))} would do, as would any other "
-            f"multiple of {stride}"
+            f"{name}: strides of altogether {stride} do not divide images of "
+            f"{' × '.join(map(str, size))}; {' or '.join(near)} would do, or other multiples of "
+            f"{stride}"
         )
 
 
@@ -198,15 +224,48 @@ def check_divisible(name: str, shape: tuple[int, ...], stride: int) -> None:
 # ---------------------------------------------------------------------------------------------
 
 
+# How images are learned, for each data set; what only one kind of networks wants is a preset.
+IMAGES: dict[str, dict[str, int | float | str]] = {
+    "digits": {
+        "network": "dcgan",
+        "average": "yes",
+        "epochs": 60,
+        "batch_size": 32,
+        "lr": 1e-3,
+        "code": 16,
+    },
+    "mnist": {
+        "network": "dcgan",
+        "average": "yes",
+        "epochs": 10,
+        "batch_size": 64,
+        "lr": 4e-4,
+        "code": 64,
+    },
+}
+PRESETS: dict[str, dict[str, dict[str, int | float | str]]] = {
+    "digits": {"dcgan": {"width": 16}, "dense": {"lr": 2e-4}},
+    "mnist": {"dcgan": {"width": 32}, "dense": {"lr": 2e-4}},
+}
+CHOICES = {"network": ("dense", "dcgan"), "average": ("yes", "no")}
+MEANING = {
+    "network": "dense layers, or convolutions as in DCGAN",
+    "average": "whether samples come from the running average of the generator",
+    "code": "numbers of noise that make a sample",
+    "width": "maps of the first convolution of the discriminator",
+}
+
+
 class RivalTraining(Training):
     """Discriminator and generator take turns with every batch.
 
-    A subclass says what they minimise. Settings: lr, and `fixed_samples` of the same noise are kept
-    after every epoch.
+    A subclass says what they minimise. Settings: lr, and average where samples may come from the
+    running average of the generator.
 
     Attributes:
-        fixed: the noise of the samples that are looked at from epoch to epoch.
+        fixed: the noise (fixed_samples, code) of samples that are looked at from epoch to epoch.
         snapshots: those samples after each epoch, (epochs, fixed_samples, …).
+        average: the running average of the generator, or None.
         boundary: outputs of the discriminator above it mean "real".
     """
 
@@ -219,9 +278,13 @@ class RivalTraining(Training):
         self.generator_optimizer = self.optimizer_of(network.generator)
         self.discriminator_optimizer = self.optimizer_of(network.discriminator)
         self.fixed = network.noise(self.fixed_samples)
-        self.snapshots = mg.zeros((0, self.fixed_samples, *data.train.tensors[0].shape[1:]))
-        self.judged = data.train.tensors[0].shape[1:] == (1, 28, 28) and len(data.classes) == 10
+        self.shape = data.train.tensors[0].shape[1:]
+        self.snapshots = mg.zeros((0, self.fixed_samples, *self.shape))
+        self.judged = self.shape == MNIST.shape and data.classes == MNIST.classes
         self.metric = "frechet" if self.judged else "fake_accuracy"
+        averaging = getattr(settings, "average", "no") == "yes"
+        self.average = copy.deepcopy(network.generator) if averaging else None
+        self.steps = 0
 
     def optimizer_of(self, network: nn.Module) -> optim.Optimizer:
         """Adam as Radford et al. recommend it."""
@@ -237,19 +300,21 @@ class RivalTraining(Training):
         """What the generator minimises, of the discriminator's outputs (n,) on its samples."""
         raise NotImplementedError(f"{type(self).__name__}: defines no generator_loss")
 
-    def generated(self, z: Tensor, labels: Tensor) -> Tensor:
-        """Samples for noise (n, code) and, where there is a condition, for labels (n,)."""
-        return self.network.generator(z)
+    def generated(self, generator: nn.Module, z: Tensor, labels: Tensor) -> Tensor:
+        """Samples of a generator for noise (n, code) and, where they are the condition, labels
+        (n,)."""
+        return generator(z)
 
     def outputs(self, x: Tensor, labels: Tensor) -> Tensor:
-        """What the discriminator says of samples (n, …), with labels where there is a condition."""
+        """What the discriminator says of samples (n, …), and of labels where they are the
+        condition."""
         return self.network.discriminator(x)
 
     # -- Learning ---------------------------------------------------------------------------------
 
     def step(self, *batch: Tensor) -> dict[str, Tensor]:
         x, labels = batch
-        generated = self.generated(self.network.noise(len(x)), labels)
+        generated = self.generated(self.network.generator, self.network.noise(len(x)), labels)
         real = self.outputs(x, labels)
         fake = self.outputs(generated.detach(), labels)
         discriminator_loss = self.discriminator_loss(real, fake)
@@ -261,6 +326,9 @@ class RivalTraining(Training):
             self.generator_optimizer.zero_grad()
             generator_loss.backward()
         self.generator_optimizer.step()
+        self.steps += 1
+        if self.average is not None:
+            follow(self.average, self.network.generator, self.steps)
         return {
             "discriminator_loss": discriminator_loss.detach(),
             "generator_loss": generator_loss.detach(),
@@ -276,10 +344,13 @@ class RivalTraining(Training):
 
     @mg.no_grad()
     def drawn(self, z: Tensor, labels: Tensor) -> Tensor:
-        """Samples as they are judged and looked at: of the trained generator, in pieces."""
-        self.network.eval()
+        """Samples as they are judged and looked at, for noise (n, code) and labels (n,): of the
+        average generator if there is one, in pieces."""
+        generator = (self.average or self.network.generator).eval()
         pieces = [slice(i, i + 1000) for i in range(0, len(z), 1000)]
-        return mg.concatenate([self.generated(z[piece], labels[piece]) for piece in pieces])
+        return mg.concatenate(
+            [self.generated(generator, z[piece], labels[piece]) for piece in pieces]
+        )
 
     def fixed_labels(self) -> Tensor:
         """The conditions (fixed_samples,) of the samples that are looked at: 0, 1, … by turns."""
@@ -293,14 +364,23 @@ class RivalTraining(Training):
         samples = self.drawn(self.network.noise(JUDGED), labels)
         return judge(samples.backend).measure(samples)
 
+    def weights(self) -> dict[str, Any]:
+        """Of the networks, with the average generator, if there is one, for the last one."""
+        found = self.network.state_dict()
+        if self.average is not None:
+            found |= {f"generator.{name}": v for name, v in self.average.state_dict().items()}
+        return found
+
     def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | {
             "fixed": self.fixed.array,
             "snapshots": self.snapshots.array,
+            "steps": self.steps,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         super().load_state_dict(state)
+        self.steps = state["steps"]
         module = module_of(self.fixed.array)
         self.fixed, self.snapshots = (
             Tensor(module.asarray(state[name])) for name in ("fixed", "snapshots")
