@@ -54,6 +54,10 @@ def _lenet_loss(network, x, labels):
     return F.cross_entropy(network(shifted(enlarged(x), 1)), labels)
 
 
+def _shifted_loss(network, x, labels):
+    return F.cross_entropy(network(shifted(x, 1)), labels)
+
+
 def _small_rnn(layer):
     return RecurrentNetwork(Rows(DataSet("", None, (1, 4, 3), tuple("abc"))), layer, 5)
 
@@ -74,6 +78,7 @@ def _small_alexnet():
 ENTRIES = {
     "mlp": Entry(_mlp_loss, lambda: MLP(4, 5, 3, F.tanh, 0.2, 0.3), (4,)),
     "lenet": Entry(_lenet_loss, lambda: LeNet5(1, 8, 3), (1, 8, 8)),
+    "adversarial": Entry(_shifted_loss, lambda: LeNet5(1, 8, 3), (1, 8, 8)),
     "alexnet": Entry(_mlp_loss, _small_alexnet, (1, 22, 22)),
     "cnn": Entry(_contest_loss, _small_contest, (1, 8)),
     "rnn": Entry(_mlp_loss, lambda: _small_rnn(nn.RNN), (1, 4, 3)),
