@@ -12,9 +12,9 @@ the gradient with respect to the *input*, which says how to change an image so t
     loss = F.cross_entropy(network(x), labels, reduction="sum")
     (gradient,) = mg.grad(loss, x)
 
-The sum keeps the images apart: no image's gradient depends on the others. `frozen` sees to it that
-the weights get no gradient, and cause no work, meanwhile. To first order, the loss rises most
-within ‖δ‖ ≤ ε for
+The sum keeps the images apart: no image's gradient depends on the others. Meanwhile
+the weights of the network are frozen: they get no gradient, and cause no work. To first order, the
+loss rises most within ‖δ‖ ≤ ε for
 
     δ = ε sign(∇ₓ loss)             every pixel changes by at most ε (L∞): the fast gradient sign
     δ = ε ∇ₓ loss / ‖∇ₓ loss‖₂      the image changes by a Euclidean length of at most ε (L2)
@@ -66,7 +66,7 @@ from models import pictures
 from models.architecture import Architecture
 from models.data import DataSet, Examples
 from models.lenet import LeNet5, shifted
-from models.training import Classification, accuracy, predict
+from models.training import Classification, accuracy, frozen, predict
 
 Attack = Callable[[nn.Module, Tensor, Tensor, float], Tensor]  # network, x, labels, ε → images
 
@@ -76,20 +76,18 @@ Attack = Callable[[nn.Module, Tensor, Tensor, float], Tensor]  # network, x, lab
 
 
 @contextmanager
-def frozen(network: nn.Module) -> Iterator[None]:
+def under_attack(network: nn.Module) -> Iterator[None]:
     """A block in which the network is as it is used: out of training mode, so that it drops nothing
-    and counts no statistics, and with parameters that want no gradient. Afterwards every module and
-    every parameter is as it was, whatever happened."""
+    and counts no statistics, and with `frozen` weights. Afterwards every module has the mode that
+    it had, whatever happened."""
     modes = [(module, module.training) for module in network.modules()]
-    wants = [(parameter, parameter.requires_grad) for parameter in network.parameters()]
-    network.eval().requires_grad_(False)
+    network.eval()
     try:
-        yield
+        with frozen(network):
+            yield
     finally:
         for module, mode in modes:
             module.training = mode
-        for parameter, want in wants:
-            parameter.requires_grad = want
 
 
 def log_odds_against(outputs: Tensor, labels: Tensor) -> Tensor:
@@ -110,7 +108,7 @@ def input_gradient(network: nn.Module, x: Tensor, labels: Tensor) -> Tensor:
 
     Its direction is that of the gradient of the cross-entropy. The parameters get none.
     """
-    with frozen(network), mg.enable_grad():
+    with under_attack(network), mg.enable_grad():
         x = mg.Tensor(x.array, requires_grad=True)
         (gradient,) = mg.grad(log_odds_against(network(x), labels).sum(), x)
     return gradient

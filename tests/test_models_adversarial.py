@@ -19,7 +19,6 @@ from models.adversarial import (
     attacked,
     fast_gradient_l2,
     fast_gradient_sign,
-    frozen,
     input_gradient,
     iterated,
     lengths,
@@ -28,6 +27,7 @@ from models.adversarial import (
     outcome,
     steepest,
     targeted,
+    under_attack,
 )
 from models.data import DATA_SETS, Examples
 from models.lenet import LeNet5
@@ -176,7 +176,7 @@ def test_it_is_given_back_after_an_error_too():
 
 def test_no_parameter_is_on_the_way():
     network, images, _ = small(0)
-    with frozen(network):
+    with under_attack(network):
         assert not network(images).requires_grad
         assert not any(module.training for module in network.modules())
 
@@ -254,7 +254,7 @@ def test_the_loss_of_the_target_falls_and_that_of_the_label_rises(seed, norm):
     x = 0.2 + 0.6 * images
 
     def losses(found):
-        with frozen(network):
+        with under_attack(network):
             return F.cross_entropy(network(found), labels, reduction="none").numpy()
 
     # Steps so small that the network is all but linear along them.
