@@ -44,7 +44,7 @@ from minigrad.core import module_of
 from minigrad.tensor import Tensor
 from models import pictures
 from models.data import DATA_SETS, DataSet, Examples
-from models.judge import judge
+from models.judge import ZERO, judge
 from models.training import Progress, Training, follow, frozen
 
 JUDGED = 10_000  # samples
@@ -338,15 +338,20 @@ class RivalTraining(Training):
 
     def epoch(self, progress: Progress) -> dict[str, float]:
         measured = super().epoch(progress)
+        self.look()
+        return measured
+
+    def look(self) -> None:
+        """Keep the samples of the fixed noise."""
         seen = self.drawn(self.fixed, self.fixed_labels())
         self.snapshots = mg.concatenate([self.snapshots, mg.expand_dims(seen, 0)])
-        return measured
 
     @mg.no_grad()
     def drawn(self, z: Tensor, labels: Tensor) -> Tensor:
         """Samples as they are judged and looked at, for noise (n, code) and labels (n,): of the
         average generator if there is one, in pieces."""
-        generator = (self.average or self.network.generator).eval()
+        learning = self.network.generator
+        generator = (learning if self.average is None else self.average).eval()
         pieces = [slice(i, i + 1000) for i in range(0, len(z), 1000)]
         return mg.concatenate(
             [self.generated(generator, z[piece], labels[piece]) for piece in pieces]
@@ -394,7 +399,7 @@ class RivalTraining(Training):
         self.draw_progress(history, folder / "progress.png")
         z = self.network.noise(100)
         samples = self.drawn(z, mg.arange(100) % len(self.classes)).numpy()
-        title = "Samples, drawn at random"
+        title = "Samples, none of them chosen"
         rows = samples.reshape(10, 10, *samples.shape[1:])
         pictures.table(rows, [], title, folder / "samples.png")
 
@@ -431,21 +436,40 @@ def _share(true: Tensor) -> Tensor:
 
 
 def draw_duel(made: Any, history: list[dict[str, Any]]) -> None:
-    """Losses of both networks and accuracies of the discriminator over the epochs."""
+    """Losses of both networks, accuracies of the discriminator and, where there is a judge, the
+    Fréchet distance of the samples, over the epochs."""
+    last = history[-1]
+    judged = "frechet" in last
+    panels = pictures.grid(made, 1, 2 + judged)[0]
+    losses, accuracies = panels[:2]
+    for name, colour in (("discriminator", pictures.BLUE), ("generator", pictures.ORANGE)):
+        _draw(losses, history, f"{name}_loss", 1.0, name, colour)
+    losses.set(title="What each minimises", ylabel="mean loss of the epoch")
+    losses.legend()
+    for name, colour in (("real", pictures.GREEN), ("fake", pictures.GREY)):
+        label = "real as real" if name == "real" else "fake as fake"
+        _draw(accuracies, history, f"{name}_accuracy", 100.0, label, colour)
+    accuracies.axhline(50.0, color="k", linewidth=0.8, linestyle="--")
+    accuracies.set(title="What the discriminator tells", ylabel="right answers (%)")
+    accuracies.set(ylim=(0.0, 105.0))
+    accuracies.legend(loc="lower right")
+    if judged:
+        distance = panels[2]
+        _draw(distance, history, "frechet", 1.0, "samples", pictures.ORANGE)
+        distance.axhline(ZERO, color="k", linewidth=0.8, linestyle="--", label="real images")
+        distance.set(title=f"Fréchet distance: {last['frechet']:.1f} at the end", yscale="log")
+        distance.set_ylabel("to test images")
+        distance.legend()
+
+
+def _draw(
+    axes: Any, history: list[dict[str, Any]], name: str, factor: float, label: str, colour: str
+) -> None:
+    """One measurement over the epochs."""
     epochs = [entry["epoch"] for entry in history]
-    losses, accuracies = pictures.grid(made, 1, 2)[0]
-    for axes, names, label in (
-        (losses, ("discriminator_loss", "generator_loss"), "mean loss of the epoch"),
-        (accuracies, ("real_accuracy", "fake_accuracy"), "found out (% of the epoch)"),
-    ):
-        for name, colour in zip(names, (pictures.BLUE, pictures.ORANGE), strict=True):
-            factor = 100.0 if axes is accuracies else 1.0
-            values = [factor * entry[name] for entry in history]
-            axes.plot(epochs, values, "o-", markersize=3, color=colour, label=name.split("_")[0])
-        axes.set_xlabel("epoch")
-        axes.set_ylabel(label)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(alpha=0.3)
-        axes.legend()
-    accuracies.set(ylim=(0.0, 105.0), title="What the discriminator recognises")
-    losses.set_title("What each of them minimises")
+    values = [factor * entry[name] for entry in history]
+    marker = "o" if len(epochs) < 50 else ""
+    axes.plot(epochs, values, color=colour, marker=marker, markersize=3, label=label)
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.3)
