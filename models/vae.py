@@ -296,14 +296,17 @@ def bits_of(data: TensorDataset) -> Tensor:
         return mg.bernoulli(data.tensors[0])
 
 
-def pairs(labels: np.ndarray, most: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def pairs(labels: np.ndarray, most: int) -> dict[str, tuple[list[int], list[int]]]:
     """Indices of two images each: of two classes and of one, at most so many pairs of either kind,
     the same at every call."""
     rng = np.random.default_rng(0)
     first, second = rng.permutation(len(labels)), rng.permutation(len(labels))
     same = labels[first] == labels[second]
     kinds = {"two classes": ~same, "one class": same & (first != second)}
-    return {kind: (first[rows][:most], second[rows][:most]) for kind, rows in kinds.items()}
+    return {
+        kind: (first[rows][:most].tolist(), second[rows][:most].tolist())
+        for kind, rows in kinds.items()
+    }
 
 
 @mg.no_grad()
@@ -396,7 +399,7 @@ class VAETraining(Training):
     # -- Between two codes ------------------------------------------------------------------------
 
     @mg.no_grad()
-    def paths(self, first: np.ndarray, second: np.ndarray) -> dict[str, Tensor]:
+    def paths(self, first: list[int], second: list[int]) -> dict[str, Tensor]:
         """What lies between test images whose indices are given, (n, PLACES, c, h, w): decoded from
         the straight line between their codes, and the images themselves, faded over."""
         images = self.test.tensors[0]

@@ -201,6 +201,7 @@ LARGE = ("mnist", "fashion_mnist", "cifar10")  # which come by download
 FASTER: dict[tuple[str, str], dict] = {  # smaller settings of a model for a data set, if it is slow
     ("rbm", "digits"): {"temperatures": 20},
     ("dbn", "digits"): {"pretrain": 1},
+    ("vae", "digits"): {"samples": 5},
     ("hopfield", "patterns"): {"units": 40, "patterns": 5},
     ("boltzmann", "encoder"): {"machines": 3, "cycles": 2},
 }
@@ -214,7 +215,7 @@ MODELS = [  # a model, its data set, and a word that brings settings of its own,
 # What learns by a rule of its own has no batches; the first two decide example by example on the
 # host what to change, the tests of the others see to it that these do not wait for the device.
 WITHOUT_STEP = {"mcculloch_pitts", "perceptron", "hopfield", "boltzmann"}
-DRAWING = {"rbm", "dbn"}  # whose rule is to draw at random
+DRAWING = {"rbm", "dbn", "vae"}  # whose rule is to draw at random
 
 
 def training_of(name, dataset, word, backend, epochs=2):

@@ -103,9 +103,12 @@ NETWORKS = [
 # What learns the gradient of a free energy: test_models_rbm and test_models_dbn check it.
 ENERGIES = {"rbm", "dbn"}
 
+# Whose loss takes bits and draws their codes: test_models_vae checks it.
+CODES = {"vae"}
+
 
 def test_complete():
-    assert set(ARCHITECTURES) == set(ENTRIES) | WITHOUT_GRADIENT | ENERGIES
+    assert set(ARCHITECTURES) == set(ENTRIES) | WITHOUT_GRADIENT | ENERGIES | CODES
 
 
 @pytest.mark.parametrize("name", sorted(WITHOUT_GRADIENT))
