@@ -351,8 +351,9 @@ class VAETraining(Training):
         _check(settings, "autoencoder")
         self.shape = data.train.tensors[0].shape[1:]
         self.bits = bits_of(data.test)
-        self.plain = PlainAutoencoder(settings.network, self.shape, settings.width, settings.code)
-        self.plain.to(self.bits.backend)
+        with seeded(settings.seed):  # so that nothing else depends on its being there
+            options = (settings.network, self.shape, settings.width, settings.code)
+            self.plain = PlainAutoencoder(*options).to(self.bits.backend)
         self.steps = settings.epochs * len(self.loader)
         self.plain_steps = min(settings.autoencoder, settings.epochs) * len(self.loader)
         self.optimizer = optim.Adam(network.parameters(), lr=settings.lr)
