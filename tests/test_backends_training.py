@@ -204,6 +204,7 @@ FASTER: dict[tuple[str, str], dict] = {  # smaller settings of a model for a dat
     ("vae", "digits"): {"samples": 5},
     ("hopfield", "patterns"): {"units": 40, "patterns": 5},
     ("boltzmann", "encoder"): {"machines": 3, "cycles": 2},
+    ("autoencoder", "digits"): {"hidden": 20, "labels": 20, "trials": 1},
 }
 MODELS = [  # a model, its data set, and a word that brings settings of its own, or ""
     (name, dataset, word)
@@ -215,7 +216,7 @@ MODELS = [  # a model, its data set, and a word that brings settings of its own,
 # What learns by a rule of its own has no batches; the first two decide example by example on the
 # host what to change, the tests of the others see to it that these do not wait for the device.
 WITHOUT_STEP = {"mcculloch_pitts", "perceptron", "hopfield", "boltzmann"}
-DRAWING = {"rbm", "dbn", "vae"}  # whose rule is to draw at random
+DRAWING = {"autoencoder", "rbm", "dbn", "vae"}  # whose rule is to draw at random
 
 
 def training_of(name, dataset, word, backend, epochs=2):

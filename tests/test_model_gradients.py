@@ -22,6 +22,7 @@ from minigrad.data import TensorDataset
 from minigrad.gradcheck import check_rules, directional_error
 from models.alexnet import AlexNet, FromPatches
 from models.architecture import FOLDER, architectures
+from models.autoencoder import Autoencoders, Undercomplete
 from models.cnn import ConvolutionalNetwork
 from models.contest import Contest
 from models.data import DataSet, Examples
@@ -71,11 +72,16 @@ def _small_contest():
     return Contest(networks)
 
 
+def _small_autoencoder():
+    return Autoencoders({"autoencoder": Undercomplete((1, 2, 3), 4, 2)})
+
+
 def _small_alexnet():
     return FromPatches(AlexNet(3, 1, 20, 0.01), 1, 22, 20)
 
 
 ENTRIES = {
+    "autoencoder": Entry(_contest_loss, _small_autoencoder, (1, 2, 3)),
     "mlp": Entry(_mlp_loss, lambda: MLP(4, 5, 3, F.tanh, 0.2, 0.3), (4,)),
     "lenet": Entry(_lenet_loss, lambda: LeNet5(1, 8, 3), (1, 8, 8)),
     "adversarial": Entry(_shifted_loss, lambda: LeNet5(1, 8, 3), (1, 8, 8)),
@@ -119,7 +125,7 @@ def test_models_without_a_gradient_have_no_parameters(name):
 
 
 def settings_of(name, dataset):
-    return SimpleNamespace(**ARCHITECTURES[name].settings[dataset], seed=0)
+    return SimpleNamespace(**ARCHITECTURES[name].defaults(dataset), seed=0)
 
 
 def built(name, dataset):
