@@ -12,9 +12,9 @@ the gradient with respect to the *input*, which says how to change an image so t
     loss = F.cross_entropy(network(x), labels, reduction="sum")
     (gradient,) = mg.grad(loss, x)
 
-The sum keeps the images apart: no image's gradient depends on the others. Meanwhile
-the weights of the network are frozen: they get no gradient, and cause no work. To first order, the
-loss rises most within ‖δ‖ ≤ ε for
+The sum keeps the images apart: no image's gradient depends on the others. The weights are frozen
+meanwhile: they get no gradient, and cause no work. To first order, the loss rises most within
+‖δ‖ ≤ ε for
 
     δ = ε sign(∇ₓ loss)             every pixel changes by at most ε (L∞): the fast gradient sign
     δ = ε ∇ₓ loss / ‖∇ₓ loss‖₂      the image changes by a Euclidean length of at most ε (L2)

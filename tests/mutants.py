@@ -111,7 +111,9 @@ NEAREST = {
     "models/boltzmann.py": ["models_boltzmann"],
     "models/dbn.py": ["models_dbn"],
     "models/training.py": ["models_training", "models_commands", "models_dbn"],
+    "models/vae.py": ["models_vae"],
     "models/judge.py": ["judge"],
+    "models/adversarial.py": ["models_adversarial"],
 }
 
 
@@ -985,10 +987,28 @@ PLANTED = {
         ("lost dependence", "exchange", "            other.overwrite(held)\n", ""),
         ("wrong axis", "drawn", "mean[:, f:].cumsum(-1)", "mean[:, f:]"),
     ],
+    "models/vae.py": [
+        ("sign", "divergence", "+ mg.exp(log_variance) - log_variance - 1.0",
+         "+ mg.exp(log_variance) + log_variance - 1.0"),
+        ("missing term", "log_weights", "(noise * noise - z * z + log_variance)",
+         "(noise * noise - z * z)"),
+        ("wrong power", "drawn", "return mean + mg.exp(0.5 * log_variance)",
+         "return mean + mg.exp(log_variance)"),
+        ("missing term", "bounds", "(mg.logsumexp(groups, 2) - math.log(k))",
+         "mg.logsumexp(groups, 2)"),
+        ("wrong place", "loss", "(self.beta * kl.sum(1) - likelihood)",
+         "self.beta * (kl.sum(1) - likelihood)"),
+    ],
     "models/judge.py": [
         ("wrong factor", "Judge.measure", "shares >= 0.1 / CLASSES", "shares >= 1.0 / CLASSES"),
         ("wrong factor", "frechet", "- 2.0 * overlap", "- overlap"),
         ("wrong rule", "frechet", "root @ second @ root", "first @ second @ first"),
+    ],
+    "models/adversarial.py": [
+        ("missing mask", "log_odds_against", "mg.where(its_own, -math.inf, outputs)", "outputs"),
+        ("wrong axis", "steepest", "mg.maximum(lengths(gradient), _LEAST)", "mg.norm(gradient)"),
+        ("lost dependence", "_climbed", "(network, moved, labels)", "(network, x, labels)"),
+        ("wrong mode", "under_attack", "    network.eval()\n    try", "    try"),
     ],
     "models/training.py": [
         ("wrong count", "_checked", "int(sound[name]) + 1", "int(sound[name])"),

@@ -32,6 +32,7 @@ from models.adversarial import (
 from models.data import DATA_SETS, Examples
 from models.lenet import LeNet5
 from models.training import Progress
+from tests import strict
 
 SILENT = Progress("", total=0, unit="", quiet=True)
 ATTACKS = {
@@ -343,6 +344,29 @@ def test_a_step_of_the_defence_learns_half_from_each():
     for parameter, gradient in zip(network.parameters(), expected, strict=True):
         np.testing.assert_allclose(parameter.grad.numpy(), gradient.numpy(), rtol=1e-3, atol=1e-6)
     assert network.training
+
+
+@pytest.mark.parametrize("name", [name for name in ATTACKS if "noise" not in name])
+def test_attacks_run_on_a_device_without_waiting_for_it(name):
+    network, images, labels = small(0)
+    attack = ATTACKS[name][1]
+    expected = attack(network, images, labels, 0.1)
+    network.to("strict")
+    there, targets = images.to("strict"), labels.to("strict")
+    with mg.use_backend("strict"), strict.forbid_sync():
+        found = attack(network, there, targets, 0.1)
+    assert found.backend == "strict"
+    np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-12)
+
+
+def test_the_defence_learns_on_a_device_without_waiting_for_it():
+    with mg.use_backend("strict"):
+        training = training_with(defence="fgsm", shift=1)
+        training.network.to("strict")
+        x, labels = (tensor[:8].to("strict") for tensor in training.train.tensors)
+        with strict.forbid_sync():
+            measured = training.step(x, labels)
+    assert measured["train_loss"].backend == "strict"
 
 
 def test_an_outcome_counts_what_the_images_have_become():
