@@ -14,8 +14,8 @@ How y comes in, as one number a class of which one is 1:
 
     G          beside the noise z
     D, dense   beside the pixels
-    D, dcgan   as another channel of the image, a map that is learned for each class; it is what a
-               dense layer makes of y
+    D, dcgan   as another channel of the image, which a dense layer makes of y: a map that is
+               learned for each class
 
 The convolutional pair is known as cDCGAN. The paper's networks are dense, with maxout units and
 dropout; these here are those of `models.rivals`. As there, G maximises log D unless ``--loss
@@ -38,7 +38,7 @@ from minigrad import nn
 from minigrad.tensor import Tensor
 from models import pictures
 from models.architecture import Architecture
-from models.data import DataSet
+from models.data import DataSet, Examples
 from models.gan import GANTraining
 from models.judge import judge
 from models.rivals import (
@@ -85,17 +85,18 @@ class DCConditionalDiscriminator(nn.Module):
     """Images (n, c, h, w) and labels (n,) → outputs (n,), by strided convolutions.
 
     Attributes:
-        maps: what is seen beside an image of each class, (classes, h · w).
+        maps: makes the map (h · w) that is seen beside an image of each class.
     """
 
     def __init__(self, shape: tuple[int, ...], width: int, classes: int) -> None:
         super().__init__()
         channels, *size = shape
-        self.maps = nn.Embedding(classes, math.prod(size))
+        self.classes = classes
+        self.maps = nn.Linear(classes, math.prod(size), bias=False)
         self.discriminator = DCDiscriminator((channels + 1, *size), width)
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
-        maps = self.maps(labels).reshape(len(x), 1, *x.shape[2:])
+        maps = self.maps(one_hot(labels, self.classes)).reshape(len(x), 1, *x.shape[2:])
         return self.discriminator(mg.concatenate([x, maps], axis=1))
 
 
@@ -131,7 +132,10 @@ def conditional_rivals(data: DataSet, settings: SimpleNamespace) -> Rivals:
 class CGANTraining(GANTraining):
     """The game of `models.gan`, with the labels of the images for both."""
 
-    metric = "agreement"
+    def __init__(self, network: Rivals, data: Examples, settings: SimpleNamespace) -> None:
+        super().__init__(network, data, settings)
+        if self.judged:
+            self.metric = "agreement"
 
     def generated(self, generator: nn.Module, z: Tensor, labels: Tensor) -> Tensor:
         return generator(z, labels)

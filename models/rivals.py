@@ -399,9 +399,7 @@ class RivalTraining(Training):
         self.draw_progress(history, folder / "progress.png")
         z = self.network.noise(100)
         samples = self.drawn(z, mg.arange(100) % len(self.classes)).numpy()
-        title = "Samples, none of them chosen"
-        rows = samples.reshape(10, 10, *samples.shape[1:])
-        pictures.table(rows, [], title, folder / "samples.png")
+        pictures.sheet(samples, "A hundred samples, none of them chosen", folder / "samples.png")
 
     def draw_progress(self, history: list[dict[str, Any]], path: Path) -> None:
         """Both losses, the accuracies of the discriminator, and samples of the same noise after
@@ -422,11 +420,7 @@ class RivalTraining(Training):
 
     def sample(self, count: int, folder: Path) -> str:
         samples = self.drawn(self.network.noise(count), mg.arange(count) % len(self.classes))
-        columns = min(count, 10)
-        blank = -count % columns
-        images = np.concatenate([samples.numpy(), np.zeros((blank, *samples.shape[1:]))])
-        rows = images.reshape(-1, columns, *samples.shape[1:])
-        pictures.table(rows, [], f"{count} samples", folder / "samples.png")
+        pictures.sheet(samples.numpy(), f"{count} samples", folder / "samples.png")
         return ""
 
 

@@ -201,11 +201,13 @@ REACH = 8.0
 
 @mg.no_grad()
 def follow(average: nn.Module, network: nn.Module, t: int) -> None:
-    """Take the weights of a network, at time t = 1, 2, …, into running averages, which reach back
-    over about the last t / `REACH` of all times."""
+    """Take the weights and running statistics of a network, at time t = 1, 2, …, into averages,
+    which reach back over about the last t / `REACH` of all times."""
     part = min(1.0, REACH / t)
-    for mean, value in zip(average.parameters(), network.parameters(), strict=True):
-        mean.overwrite((mean + part * (value - mean)).array)
+    pairs = zip(average.state_dict().values(), network.state_dict().values(), strict=True)
+    for mean, value in pairs:
+        if mean.dtype.kind == "f":  # and no count of batches
+            mean.overwrite((mean + part * (value - mean)).array)
 
 
 class Progress:
