@@ -112,9 +112,12 @@ ENERGIES = {"rbm", "dbn"}
 # Whose loss takes bits and draws their codes: test_models_vae checks it.
 CODES = {"vae"}
 
+# Whose two networks minimise a loss each: test_models_gan, _lsgan and _cgan check both.
+GAMES = {"gan", "lsgan", "cgan"}
+
 
 def test_complete():
-    assert set(ARCHITECTURES) == set(ENTRIES) | WITHOUT_GRADIENT | ENERGIES | CODES
+    assert set(ARCHITECTURES) == set(ENTRIES) | WITHOUT_GRADIENT | ENERGIES | CODES | GAMES
 
 
 @pytest.mark.parametrize("name", sorted(WITHOUT_GRADIENT))
