@@ -170,9 +170,9 @@ def of_random_weights(kernel: int) -> np.ndarray:
     weights make of normal noise."""
     with seeded(0):
         layer = nn.ConvTranspose2d(
-            16, 1000, kernel, stride=2, bias=False, padding=1, output_padding=kernel % 2
+            8, 1000, kernel, stride=2, bias=False, padding=1, output_padding=kernel % 2
         )
-        noise = mg.randn(16, 16, 8, 8)
+        noise = mg.randn(8, 8, 8, 8)
     return np.square(layer(noise).numpy()).mean((0, 1), keepdims=True)
 
 
@@ -216,9 +216,9 @@ def project(network: LeNet5, image: Tensor, unit: tuple[int, int, int]) -> Tenso
     c1 = F.relu(network.c1(image))
     s2, switches = F.max_pool2d(c1, 2, return_indices=True)
     c3 = F.relu(network.c3(s2))
-    alone = np.zeros(c3.shape, "float32")
-    alone[(0, *unit)] = 1.0
-    y = F.conv_transpose2d(c3 * mg.tensor(alone), network.c3.weight)
+    number = int(np.ravel_multi_index(unit, c3.shape[1:]))
+    alone = mg.arange(c3.size).reshape(c3.shape) == number
+    y = F.conv_transpose2d(mg.where(alone, c3, 0.0), network.c3.weight)
     y = F.relu(F.max_unpool2d(y, switches, 2))
     return F.conv_transpose2d(y, network.c1.weight, padding=2)
 
@@ -351,32 +351,35 @@ def draw_checkerboards(image: Tensor, path: Path) -> None:
     """What transposed convolutions with equal and with random weights make of things without a
     pattern, and of one image (1, 1, h, w), by kernel."""
     ones = mg.ones((1, 1, 8, 8))
-    made = pictures.figure(8.6, 5.4, "Transposed convolutions with stride 2, before learning")
-    columns = ("of ones, by equal weights", "of noise: energy, 1,000 layers", "of an image, twice")
-    panels = pictures.grid(made, len(KERNELS), len(columns))
+    made = pictures.figure(9.0, 6.2, "Transposed convolutions with stride 2, before learning")
+    panels = pictures.grid(made, len(KERNELS), 3)
     for line, kernel in zip(panels, KERNELS, strict=True):
-        patterns = (of_equal_weights(ones, kernel, 1), of_random_weights(kernel))
-        twice = of_equal_weights(small(image, 2), kernel, 2)
-        for axes, what, values in zip(line, columns, (*patterns, twice), strict=True):
+        even, drawn = of_equal_weights(ones, kernel, 1), of_random_weights(kernel)
+        patterns = {
+            f"of ones, weights equal:\nunevenness {unevenness(even):.2f}": even,
+            f"of noise, 1,000 random ones,\nenergy: unevenness {unevenness(drawn):.2f}": drawn,
+            "of an image, two layers,\nweights equal": of_equal_weights(small(image, 2), kernel, 2),
+        }
+        for axes, (title, values) in zip(line, patterns.items(), strict=True):
             axes.imshow(values[0, 0], cmap="cividis", vmin=0.0)
             axes.set_axis_off()
-            axes.set_title(what)
-        for axes, values in zip(line, patterns, strict=False):
-            axes.text(0.0, -0.04, f"unevenness {unevenness(values):.2f}", va="top",
-                      transform=axes.transAxes)  # fmt: skip
+            axes.set_title(title)
         line[0].text(
-            -0.06, 0.5, f"kernel {kernel}", transform=line[0].transAxes, ha="right", va="center",
-            rotation=90, fontsize=10,
-        )  # fmt: skip
+            -0.06,
+            0.5,
+            f"kernel {kernel}",
+            transform=line[0].transAxes,
+            ha="right",
+            va="center",
+            rotation=90,
+        )
     pictures.save(made, path)
 
 
 def draw_projections(found: Sequence[Sequence[Excitation]], path: Path) -> None:
     """Features of C3: what excites each of them, and the projection of the unit to these pixels."""
     title = "Features of LeNet-5's layer C3: the four patches that excite each of them most, and"
-    title += (
-        "\nbeneath its projection: what of them the unit sees (orange excites, violet inhibits)"
-    )
+    title += "\nbeneath them what the unit saw there (its projection; violet is negative)"
     made = pictures.figure(9.4, 6.0, title)
     blocks: Any = made.subfigures(4, -(-len(found) // 4))
     for number, (block, strongest) in enumerate(zip(blocks.ravel(), found, strict=False)):

@@ -26,7 +26,7 @@ there, zeros elsewhere, and convolutions fill the gaps. Nothing else goes from s
 
 Filters are 3 × 3, each with batch normalisation and a rectifier. Both networks take images of any
 size that 8 divides. They learn the cross-entropy of the pixels, in which a pixel of the background,
-of which there are a dozen times as many, counts a fifth.
+of which there are a dozen times as many, counts a quarter.
 
 **Scenes.** Two to four digits lie at random places of a square, over bits of other digits that
 belong to the background; each is some grey, and all is noisy. Digits may overlap, but their centres
@@ -72,7 +72,7 @@ from models.waveforms import check
 TESTS = 2000
 FEWEST, MOST = 2, 4  # digits in a scene
 SHADES = (0.6, 1.0)  # least and greatest brightness of what lies in a scene
-BACKGROUND = 0.2  # what a pixel of the background counts in the loss
+BACKGROUND = 0.25  # what a pixel of the background counts in the loss
 DIVISOR = 8  # of the sides of an image: what three poolings make of them must be whole
 
 # ---------------------------------------------------------------------------------------------

@@ -204,6 +204,7 @@ FASTER: dict[tuple[str, str], dict] = {  # smaller settings of a model for a dat
     ("vae", "digits"): {"samples": 5},
     ("hopfield", "patterns"): {"units": 40, "patterns": 5},
     ("boltzmann", "encoder"): {"machines": 3, "cycles": 2},
+    ("segmentation", "digits"): {"examples": 100, "width": 2},
     ("autoencoder", "digits"): {"hidden": 20, "labels": 20, "trials": 1},
 }
 MODELS = [  # a model, its data set, and a word that brings settings of its own, or ""

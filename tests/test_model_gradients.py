@@ -115,9 +115,13 @@ CODES = {"vae"}
 # Whose two networks minimise a loss each: test_models_gan, _lsgan and _cgan check both.
 GAMES = {"gan", "lsgan", "cgan"}
 
+# Whose targets are pixels: test_models_deconvnet and test_models_segmentation check the loss.
+PIXELS = {"deconvnet", "segmentation"}
+
 
 def test_complete():
-    assert set(ARCHITECTURES) == set(ENTRIES) | WITHOUT_GRADIENT | ENERGIES | CODES | GAMES
+    others = ENERGIES | CODES | GAMES | PIXELS
+    assert set(ARCHITECTURES) == set(ENTRIES) | WITHOUT_GRADIENT | others
 
 
 @pytest.mark.parametrize("name", sorted(WITHOUT_GRADIENT))
