@@ -262,7 +262,8 @@ def _settings(
     settings = architecture.defaults(dataset, **asked)
     for name in asked:
         if name not in settings:
-            words = [str(settings[choice]) for choice in architecture.choices if choice in settings]
+            chosen = settings | asked
+            words = [str(chosen[choice]) for choice in architecture.choices if choice in settings]
             which = f" with {', '.join(words)}" if words else ""
             option = f"--{name.replace('_', '-')}"
             raise RunError(f"{option}: {options.model} on {dataset}{which} has no such setting")

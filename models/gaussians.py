@@ -272,8 +272,8 @@ def draw_scatter(snapshots: Mapping[str, np.ndarray], mixture: Mixture, path: Pa
         for axes, epoch in zip(row, shown, strict=True):
             _scatter(axes, kept[epoch - 1], mixture)
             axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
-            if row is panels[0] and epochs > 1:
-                axes.set_title(f"epoch {epoch}")
+    for axes, epoch in zip(panels[0], shown, strict=True):
+        axes.set_title(f"epoch {epoch}" if epochs > 1 else "")
     for axes in panels[-1]:
         axes.set_xlabel("x₁")
     pictures.save(made, path)

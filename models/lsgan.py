@@ -147,8 +147,8 @@ def theory() -> str:
     """Both claims in numbers: what is minimised, and what slope is left far from the boundary."""
     names = [f"({', '.join(f'{label:g}' for label in labels)})" for labels in CODINGS.values()]
     lines = [
-        "what the generator minimises, 2 C(G), against the best discriminator with labels (a, b, c):",
-        "for p_data = N(0, 1) and p_g = N(m, 1)",
+        "2 C(G), minimised by the generator against the best discriminator, for labels (a, b, c);",
+        "p_data = N(0, 1), p_g = N(m, 1):",
         f"{'m':>5}{'chi²':>14}" + "".join(f"{name:>14}" for name in names),
     ]
     for mean in (0.0, 0.5, 1.0, 2.0, 3.0):
@@ -193,11 +193,11 @@ def draw_theory(path: Path) -> None:
         right.plot(s, slopes(loss, s), color=colours.get(name, pictures.BLUE), label=name)
     right.axvline(0.0, color="k", linewidth=0.8)
     right.set(xlabel="output of the discriminator for a sample", ylabel="slope of the loss")
-    right.set(ylim=(-3.0, 3.0))
-    right.text(0.4, -2.8, "taken for real →", fontsize=8)
-    right.text(-0.4, -2.8, "← found out", fontsize=8, ha="right")
-    right.set_title("Far on the right, only squares have a slope")
-    right.legend(fontsize=8, loc="upper left")
+    right.set(ylim=(-3.0, 4.0))
+    right.text(0.3, 3.6, "taken for real →", fontsize=8)
+    right.text(-0.3, 3.6, "← found out", fontsize=8, ha="right")
+    right.set_title("What is taken for real, only squares pull back")
+    right.legend(fontsize=8, loc="lower right")
     for axes in (left, right):
         axes.grid(alpha=0.3)
     pictures.save(made, path)
