@@ -189,7 +189,7 @@ def test_the_probabilities_that_the_tests_integrate_sum_to_one():
 @given(seed=some_seeds)
 def test_the_elbo_lies_below_by_the_divergence_of_the_guess_from_the_posterior(seed):
     """log p(x) − ELBO = KL(q(z | x) ‖ p(z | x)), all three by quadrature."""
-    network, x = tiny(seed), all_images()
+    network, x = tiny(seed, size=0.4), all_images()  # whose codes are well within the lattice
     mean, log_variance = (said.numpy()[:, 0] for said in network.posterior(x))
     q = stats.norm(mean, np.exp(0.5 * log_variance))
     prior = stats.norm.logpdf
@@ -290,12 +290,11 @@ def test_bounds_are_means_over_images_and_groups_of_draws(n, counts, spread, see
 def test_terms_and_units_in_use():
     network, x = tiny(seed=1, code=3), all_images()
     layer = network.encoder[-1]
-    weight, bias = 10.0 * layer.weight.numpy(), layer.bias.numpy()
-    weight[1], bias[1] = 0.0, 2.0  # the mean of the second unit is the same for all images
+    weight = 10.0 * layer.weight.numpy()
+    weight[1] *= 0.01  # the mean of the second unit is nearly the same for all images
     layer.weight.overwrite(weight)
-    layer.bias.overwrite(bias)
     variance = network.encode(x).numpy().var(0)
-    assert variance[1] < 0.01 < variance[[0, 2]].min()
+    assert 0.0 < variance[1] < 0.01 < variance[[0, 2]].min()
     with seeded(0):
         found = terms_of(network, x)
     with seeded(0):
