@@ -739,8 +739,8 @@ ARCHITECTURE = Architecture(
         },
         "mnist": {
             "bound": {"beta": 1.0, "autoencoder": 40},
-            "trade": {"epochs": 30, "samples": 50},
-            "convolutional": {"epochs": 40, "width": 32, "samples": 500},
+            "trade": {"epochs": 20, "samples": 50},
+            "convolutional": {"epochs": 30, "width": 16, "samples": 500},
         },
     },
     meaning={
@@ -758,8 +758,8 @@ ARCHITECTURE = Architecture(
         "digits": "15 s, 0.2 GiB",
         "digits, trade": "30 s, 0.2 GiB",
         "mnist": "45 min, 0.6 GiB",
-        "mnist, trade": "12 min, 0.6 GiB",
-        "mnist, convolutional": "30 min, 0.8 GiB",
+        "mnist, trade": "10 min, 0.6 GiB",
+        "mnist, convolutional": "20 min, 0.8 GiB",
     },
     build=_build,
     training=_training,
