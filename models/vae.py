@@ -36,7 +36,7 @@ L₅₀₀₀ of the test images is what models of this kind are compared by. Th
 
     784 – tanh 200 – tanh 200 – 50 means, 50 log variances       50 – tanh 200 – tanh 200 – 784
 
-and their learning took 3,280 epochs. Here 500 have to do: larger batches, and a learning rate
+and their learning took 3,280 epochs. Here 500 have to do, with larger batches and a learning rate
 that falls along half a cosine. ``--network convolutional`` has two strided convolutions, and
 transposed ones in the decoder.
 
