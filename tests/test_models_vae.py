@@ -411,7 +411,7 @@ def test_a_run_goes_on_bit_for_bit(study, tmp_path):
 
 
 def test_the_dearer_the_code_the_less_it_says(tmp_path):
-    training = training_of(epochs=12, study="trade", samples=5, lr=5e-3)
+    training = training_of(epochs=12, few=600, study="trade", samples=5, lr=1e-2)
     history = run_of(training, tmp_path / "run", drawing=True)
     rows = training.table
     assert [row["beta"] for row in rows] == list(BETAS)
