@@ -408,7 +408,7 @@ ARCHITECTURE = Architecture(
     reference="bicubic interpolation of the same images, in the same run",
     settings={
         "digits": {"epochs": 30, "batch_size": 32, "lr": 2e-3, "scale": 2, "kernel": 4, "maps": 16},
-        "mnist": {"epochs": 8, "batch_size": 64, "lr": 2e-3, "scale": 4, "kernel": 4, "maps": 64},
+        "mnist": {"epochs": 6, "batch_size": 64, "lr": 2e-3, "scale": 4, "kernel": 4, "maps": 64},
     },
     meaning={
         "scale": "how many times the sides of the small images the true ones have: a power of two",
