@@ -38,14 +38,17 @@ the batch, the loss has the penalty
 
     β Σⱼ KL(ρ ‖ ρ̂ⱼ) = β Σⱼ ρ log(ρ / ρ̂ⱼ) + (1 − ρ) log((1 − ρ) / (1 − ρ̂ⱼ))
 
+and ½ λ |w|², which takes away the weights of pixels that are hardly ever on.
+
 **Convolutional** (J. Masci, U. Meier, D. Cireşan and J. Schmidhuber 2011). Convolutions of stride 2
 lead to the code, transposed convolutions of stride 2 back. The dense network with as large a code
 learns beside it.
 
 **Compression.** A code has to go over a wire as bits: every number is rounded to one of few levels
-between −1 and 1. Rounding has no gradient, and is passed over on the way back ("straight-through":
-Y. Bengio, N. Léonard and A. Courville 2013). An entropy coder needs −log₂ p bits for a number of
-probability p, hence the rate Σⱼ H(zⱼ), with the frequencies of the levels.
+between −1 and 1. Rounding has no gradient; in training, noise takes its place, uniform between half
+a level down and half a level up (J. Ballé, V. Laparra and E. P. Simoncelli 2017, "End-to-end
+optimized image compression"). An entropy coder needs −log₂ p bits for a number of probability p,
+hence the rate Σⱼ H(zⱼ), with the frequencies of the levels.
 
 **Few labels.** The encoder learns all images without labels, then the same weights and an output
 layer learn a few labelled ones.
@@ -62,7 +65,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
@@ -131,8 +134,8 @@ def cross_entropy(sums: Tensor, x: Tensor) -> Tensor:
 def dense(*sizes: int, activation: type[nn.Module]) -> list[nn.Module]:
     """Linear layers, with an activation between each and the next.
 
-    Weights are uniform with the variance that keeps that of the signal: 2 / (n + m) for tanh
-    (X. Glorot and Y. Bengio 2010), 2 / n for rectified units (K. He et al. 2015).
+    Weights are uniform, with the variance that keeps that of the signal: (5/3)² 2 / (n + m) for
+    tanh (X. Glorot and Y. Bengio 2010), 2 / n for rectified units (K. He et al. 2015).
     """
     layers: list[nn.Module] = []
     for n, m in pairwise(sizes):
@@ -140,7 +143,7 @@ def dense(*sizes: int, activation: type[nn.Module]) -> list[nn.Module]:
         if activation is nn.ReLU:
             nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
         else:
-            nn.init.xavier_uniform_(layer.weight)
+            nn.init.xavier_uniform_(layer.weight, nn.init.calculate_gain("tanh"))
         nn.init.zeros_(layer.bias)
         layers += [layer, activation()]
     return layers[:-1]
@@ -244,9 +247,12 @@ class Sparse(Autoencoder):
         hidden: units, which may be more than pixels.
         target: ρ, the part of the images for which a unit is to be on.
         sparsity: β, the weight of the penalty.
+        decay: λ.
     """
 
-    def __init__(self, shape: tuple[int, ...], hidden: int, target: float, sparsity: float) -> None:
+    def __init__(
+        self, shape: tuple[int, ...], hidden: int, target: float, sparsity: float, decay: float
+    ) -> None:
         super().__init__()
         pixels = math.prod(shape)
         self.encoder = nn.Sequential(nn.Flatten(), nn.Linear(pixels, hidden), nn.Sigmoid())
@@ -258,6 +264,7 @@ class Sparse(Autoencoder):
         nn.init.constant_(self.encoder[1].bias, math.log(target / (1.0 - target)))
         self.target = target
         self.sparsity = sparsity
+        self.decay = decay
 
     def penalty(self, h: Tensor) -> Tensor:
         """Σⱼ KL(ρ ‖ ρ̂ⱼ) of hidden units h (n, hidden)."""
@@ -268,7 +275,9 @@ class Sparse(Autoencoder):
 
     def loss(self, x: Tensor) -> Tensor:
         h = self.encode(x)
-        return cross_entropy(self.decoder(h), x) + self.sparsity * self.penalty(h)
+        squares = sum(mg.square(layer.weight).sum() for layer in (self.encoder[1], self.decoder[0]))
+        added = self.sparsity * self.penalty(h) + 0.5 * self.decay * squares
+        return cross_entropy(self.decoder(h), x) + added
 
 
 class Convolutional(Autoencoder):
@@ -316,11 +325,11 @@ class Convolutional(Autoencoder):
         )
 
 
-LEVELS = (2, 3, 4, 6, 8, 16, 32)  # that a number of a code is rounded to
+LEVELS = (3, 4, 6, 8, 12, 16, 32)  # that a number of a code is rounded to
 
 
 class Compression(Undercomplete):
-    """Codes between −1 and 1 that bear rounding: each training image is rounded to another of
+    """Codes between −1 and 1 that bear rounding: each training image has noise for another of
     `LEVELS`."""
 
     def encode(self, x: Tensor) -> Tensor:
@@ -330,9 +339,8 @@ class Compression(Undercomplete):
         levels = mg.tensor(LEVELS, dtype="float32", backend=x.backend)
         chosen = levels[mg.randint(0, len(LEVELS), (len(x), 1))].astype(x.dtype)
         z = self.encode(x)
-        with mg.no_grad():
-            change = level(z, chosen) * (2.0 / (chosen - 1.0)) - 1.0 - z
-        return cross_entropy(self.decoder(z + change), x)
+        noise = (mg.rand(*z.shape) - 0.5).astype(x.dtype) * (2.0 / (chosen - 1.0))
+        return cross_entropy(self.decoder(z + noise), x)
 
 
 def level(z: Tensor, levels: Tensor | int) -> Tensor:
@@ -375,8 +383,7 @@ class AutoencoderTraining(ContestTraining):
 
     network: Autoencoders
     metric = "test_error"
-    titles: ClassVar[Mapping[str, str]] = {"autoencoder": "autoencoder"}
-    curve = ("test_error", "test error per image")  # what the learning curve shows, and its name
+    curve = ("test_error", "squared error a test image")  # what the learning curve shows
 
     def __init__(self, network: Autoencoders, data: Examples, settings: SimpleNamespace) -> None:
         super().__init__(network, data, settings)
@@ -386,6 +393,10 @@ class AutoencoderTraining(ContestTraining):
     def learned(self) -> bool:
         """Whether the last epoch has been learned."""
         return self.schedule.last_epoch == self.steps
+
+    def title(self, name: str) -> str:
+        """What pictures and tables call a network."""
+        return name
 
     @property
     def first(self) -> Any:
@@ -413,7 +424,7 @@ class AutoencoderTraining(ContestTraining):
     def report(self) -> str:
         """The error of each."""
         return "\n".join(
-            f"{self.titles[name]}: test error {squared_error(restored(network, x), x):.2f}"
+            f"{self.title(name)}: test error {squared_error(restored(network, x), x):.2f}"
             for x in self.test.tensors[:1]
             for name, network in self.network.contestants.items()
         )
@@ -422,7 +433,7 @@ class AutoencoderTraining(ContestTraining):
         """What pictures of reconstructions show of images x, a row each by its name."""
         rows = {"image": x.numpy()}
         for name, network in self.network.contestants.items():
-            rows[self.titles[name]] = restored(network, x).numpy()
+            rows[self.title(name)] = restored(network, x).numpy()
         return rows
 
     def pictures(self, folder: Path, history: list[dict[str, Any]]) -> None:
@@ -453,7 +464,7 @@ class AutoencoderTraining(ContestTraining):
         for name, colour in zip(self._names(), COLOURS, strict=False):
             values = [entry[self._named(name, measured)] for entry in entries]
             epochs = [entry["epoch"] for entry in entries]
-            title = self.titles[name]
+            title = self.title(name)
             axes.plot(epochs, values, "o-", color=colour, markersize=3, label=title)
             ends.append(f"{title} {values[-1]:.2f}")
         axes.set_title(f"After the last epoch: {', '.join(ends)}")
@@ -585,7 +596,8 @@ CODE_RATE = 0.002  # learning rate of the machine of the code, whose units have 
 class PlaneTraining(AutoencoderTraining):
     """A code of two numbers, which can be looked at, beside a wider one."""
 
-    titles: ClassVar[Mapping[str, str]] = {"plane": "2 numbers", "wide": "more numbers"}
+    def title(self, name: str) -> str:
+        return "2 numbers" if name == "plane" else f"{self.settings.code} numbers"
 
     def maps(self) -> dict[str, np.ndarray]:
         """The codes of the test images in the plane, (n, 2), by the autoencoder and by PCA."""
@@ -600,8 +612,7 @@ class PlaneTraining(AutoencoderTraining):
         """Errors beside those of PCA, and how well the digits part in the plane."""
         x, labels = (tensor.numpy() for tensor in self.test.tensors)
         lines = []
-        for name, measured in self.evaluate().items():
-            code = self.settings.code if name.startswith("wide") else 2
+        for measured, code in zip(self.evaluate().values(), (2, self.settings.code), strict=True):
             linear = squared_error(self.linear(code)(x), x)
             lines.append(f"{code:2} numbers: test error {measured:.2f}, PCA {linear:.2f}")
         for name, codes in self.maps().items():
@@ -612,12 +623,6 @@ class PlaneTraining(AutoencoderTraining):
     def pictures(self, folder: Path, history: list[dict[str, Any]]) -> None:
         super().pictures(folder, history)
         draw_maps(self.maps(), self.test.tensors[1].numpy(), self.classes, folder / "map.png")
-
-
-class ConvolutionalTraining(AutoencoderTraining):
-    """With the dense network of as large a code."""
-
-    titles: ClassVar[Mapping[str, str]] = {"convolutional": "convolutional", "dense": "dense"}
 
 
 class DenoisingTraining(AutoencoderTraining):
@@ -891,7 +896,7 @@ TRAININGS = {
     "plane": PlaneTraining,
     "denoising": DenoisingTraining,
     "sparse": SparseTraining,
-    "convolutional": ConvolutionalTraining,
+    "convolutional": AutoencoderTraining,
     "compression": CompressionTraining,
     "few-labels": FewLabelsTraining,
 }
@@ -908,7 +913,9 @@ def _build(data: DataSet, settings: SimpleNamespace) -> Autoencoders:
     if kind in ("denoising", "few-labels"):
         networks["autoencoder"] = Denoising(shape, hidden, settings.corruption, settings.noise)
     elif kind == "sparse":
-        networks["autoencoder"] = Sparse(shape, hidden, settings.target, settings.sparsity)
+        networks["autoencoder"] = Sparse(
+            shape, hidden, settings.target, settings.sparsity, settings.decay
+        )
     elif kind == "compression":
         networks["autoencoder"] = Compression(shape, hidden, settings.code)
     elif kind == "undercomplete":
@@ -948,7 +955,7 @@ def _presets(epochs: int, **sizes: int) -> dict[str, dict[str, int | float | str
         "undercomplete": {"code": sizes["code"], "pretrain": 0, "cd_lr": 0.1},
         "plane": {"code": sizes["code"]},
         "denoising": {"epochs": epochs, **_DENOISING},
-        "sparse": {"epochs": epochs, "target": 0.05, "sparsity": 3.0},
+        "sparse": {"epochs": epochs, "target": 0.05, "sparsity": 2.0, "decay": 0.001},
         "convolutional": {"epochs": epochs, "code": sizes["code"], "filters": sizes["filters"]},
         "compression": {"code": sizes["code"]},
         "few-labels": {"epochs": epochs, **_DENOISING, "labels": sizes["labels"], "trials": 5},
@@ -992,6 +999,7 @@ ARCHITECTURE = Architecture(
         "noise": "its standard deviation, or the part of the pixels",
         "target": "the part of the images for which a unit is to be on",
         "sparsity": "strength of the penalty on units that are on more often, or less",
+        "decay": "strength of the penalty on its weights, ½ |w|²",
         "filters": "maps of the first convolution, half of those of the second",
         "labels": "labels that the classifier learns from, and in its second trial ten times them",
         "trials": "times that it does so, with other labels",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 from PIL import Image
 from scipy.signal import wiener
 from scipy.spatial import cKDTree
@@ -140,7 +141,8 @@ def draw_maps(
     for axes, (name, codes) in zip(pictures.grid(made, 1, len(maps))[0], maps.items(), strict=True):
         same = 100.0 * neighbours(codes, labels)
         axes.set_title(f"{name}: {same:.0f} % have a nearest neighbour of their class")
-        axes.scatter(*codes.T, c=labels, cmap="tab10", s=2, linewidth=0, alpha=0.6)
+        size = min(12.0, 20_000 / len(codes))
+        axes.scatter(*codes.T, c=labels, cmap="tab10", s=size, linewidth=0, alpha=0.6)
         for label, text in enumerate(classes):
             axes.text(
                 *np.median(codes[labels == label], axis=0),
@@ -178,9 +180,13 @@ def draw_rates(
     if as_good:
         title += f", JPEG {min(as_good):.3f}"
     axes.set_title(title)
-    axes.set(xscale="log", yscale="log")
+    axes.set(xscale="log", yscale="log", ylim=(0.5 * best, None))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axis.set_minor_locator(NullLocator())
     axes.set_xlabel("bits per pixel")
     axes.set_ylabel("squared error an image")
-    axes.grid(alpha=0.3, which="both")
+    axes.grid(alpha=0.3)
     axes.legend()
     pictures.save(made, path)
