@@ -275,7 +275,7 @@ class Sparse(Autoencoder):
 
     def loss(self, x: Tensor) -> Tensor:
         h = self.encode(x)
-        squares = sum(mg.square(layer.weight).sum() for layer in (self.encoder[1], self.decoder[0]))
+        squares = sum(mg.square(w).sum() for w in self.parameters() if w.ndim == 2)
         added = self.sparsity * self.penalty(h) + 0.5 * self.decay * squares
         return cross_entropy(self.decoder(h), x) + added
 
@@ -590,7 +590,7 @@ class UndercompleteTraining(AutoencoderTraining):
         pictures.table(lines, [], title, folder / "interpolation.png")
 
 
-CODE_RATE = 0.002  # learning rate of the machine of the code, whose units have no bounds
+CODE_RATE = 0.01  # learning rate of the machine of the code, whose units have no bounds
 
 
 class PlaneTraining(AutoencoderTraining):
@@ -946,19 +946,19 @@ def _check(settings: SimpleNamespace) -> None:
         )
 
 
-_DENOISING: dict[str, int | float | str] = {"corruption": "gaussian", "noise": 0.5}
-
-
-def _presets(epochs: int, **sizes: int) -> dict[str, dict[str, int | float | str]]:
-    """What each kind has of its own; `sizes` are those of the data set."""
+def _presets(
+    epochs: int, code: int, filters: int, labels: int
+) -> dict[str, dict[str, int | float | str]]:
+    """What each kind has of its own, for a data set; `epochs` of all but the undercomplete one."""
+    few = {"labels": labels, "trials": 5}
     return {
-        "undercomplete": {"code": sizes["code"], "pretrain": 0, "cd_lr": 0.1},
-        "plane": {"code": sizes["code"]},
-        "denoising": {"epochs": epochs, **_DENOISING},
+        "undercomplete": {"code": code, "pretrain": 0, "cd_lr": 0.3},
+        "plane": {"epochs": epochs, "code": code},
+        "denoising": {"epochs": epochs, "corruption": "gaussian", "noise": 0.5},
         "sparse": {"epochs": epochs, "target": 0.05, "sparsity": 2.0, "decay": 0.001},
-        "convolutional": {"epochs": epochs, "code": sizes["code"], "filters": sizes["filters"]},
-        "compression": {"code": sizes["code"]},
-        "few-labels": {"epochs": epochs, **_DENOISING, "labels": sizes["labels"], "trials": 5},
+        "convolutional": {"epochs": epochs, "code": code, "filters": filters},
+        "compression": {"epochs": epochs, "code": code},
+        "few-labels": {"epochs": epochs, "corruption": "masking", "noise": 0.5, **few},
     }
 
 
@@ -987,7 +987,7 @@ ARCHITECTURE = Architecture(
     },
     presets={
         "digits": _presets(60, code=10, filters=16, labels=50),
-        "mnist": _presets(20, code=30, filters=32, labels=100),
+        "mnist": _presets(30, code=30, filters=32, labels=100),
     },
     meaning={
         "kind": "what keeps the network from a mere copy, and what is measured",
