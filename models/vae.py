@@ -530,9 +530,10 @@ class VAETraining(Training):
         labels = self.test.tensors[1].numpy()
         made = pictures.figure(9.6, 4.9)
         left, right = pictures.grid(made, 1, 2)[0]
+        area = min(10.0, 2e4 / len(labels))  # points that many images leave room for
         for label, name in enumerate(self.classes):
             x, y = means[labels == label].T
-            left.scatter(x, y, s=2, color=f"C{label}", alpha=0.4, linewidth=0.0, rasterized=True)
+            left.scatter(x, y, s=area, color=f"C{label}", alpha=0.4, linewidth=0.0)
             style: dict[str, Any] = {"ha": "center", "va": "center", "weight": "bold"}
             box = {"boxstyle": "circle,pad=0.15", "facecolor": "w", "alpha": 0.8, "linewidth": 0.0}
             left.text(np.median(x), np.median(y), name, color=f"C{label}", bbox=box, **style)
@@ -546,8 +547,9 @@ class VAETraining(Training):
         mosaic = tiles.reshape(n, n, h, w).swapaxes(1, 2).reshape(n * h, n * w)
         right.imshow(mosaic, cmap="gray_r", vmin=0.0, vmax=1.0, extent=(0.0, 1.0, 0.0, 1.0))
         ticks = np.array((-1.5, -0.5, 0.0, 0.5, 1.5))
-        right.set_xticks(ndtr(ticks), [f"{tick:g}" for tick in ticks])
-        right.set_yticks(ndtr(ticks), [f"{tick:g}" for tick in ticks])
+        names = [f"{tick:g}".replace("-", "−") for tick in ticks]
+        right.set_xticks(ndtr(ticks), names)
+        right.set_yticks(ndtr(ticks), names)
         right.set_title("What is decoded, equal parts of the prior side by side")
         for axes in (left, right):
             axes.set(xlabel="$z_1$", ylabel="$z_2$")
@@ -567,16 +569,16 @@ class VAETraining(Training):
     def _draw_confidences(self, path: Path) -> None:
         """How sure the judge is on the way from one digit to another."""
         t = np.linspace(0.0, 1.0, PLACES)
-        made = pictures.figure(9.0, 3.2)
+        made = pictures.figure(9.0, 3.8)
         colours = (pictures.BLUE, pictures.ORANGE, pictures.GREY)
         panels = pictures.grid(made, 1, 2, sharey=True)[0]
         for axes, (kind, sure) in zip(panels, self.confidences.items(), strict=True):
             for (name, values), colour in zip(sure.items(), colours, strict=True):
-                label = f"{name}: {values[PLACES // 2]:.2f} half-way"
+                label = f"{name}, {values[PLACES // 2]:.2f} half-way"
                 axes.plot(t, values, "o-", color=colour, markersize=3, label=label)
             axes.set(title=f"Between digits of {kind}", xlabel="way from code to code, t")
             axes.grid(alpha=0.3)
-            axes.legend()
+            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2))
         panels[0].set_ylabel("the judge's mean confidence")
         pictures.save(made, path)
 
