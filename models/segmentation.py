@@ -25,8 +25,11 @@ there, zeros elsewhere, and convolutions fill the gaps. Nothing else goes from s
     3        8 ×  8      2 convolutions, 8w maps        score₃         4w maps
 
 Filters are 3 × 3, each with batch normalisation and a rectifier. Both networks take images of any
-size that 8 divides. They learn the cross-entropy of the pixels, in which a pixel of the background,
-of which there are a dozen times as many, counts a quarter.
+size that 8 divides. They learn the cross-entropy of the pixels, in which one of the background, of
+which there are a dozen times as many, has the weight w = ¼, or they would take long to see anything
+else. softmax(s) is then not p(class | image) but in proportion to w p, so that the best guess is
+
+    argmax over c of s_c − log w_c
 
 **Scenes.** Two to four digits lie at random places of a square, over bits of other digits that
 belong to the background; each is some grey, and all is noisy. Digits may overlap, but their centres
@@ -326,6 +329,12 @@ class SegmentationTraining(Training):
         """Of images (n, 1, h, w) from 0 to 1, and the classes of their pixels (n, h, w)."""
         return F.cross_entropy(self.network(x), truth, self.weight)
 
+    @mg.no_grad()
+    def guess(self, x: Tensor) -> Tensor:
+        """The most probable class of every pixel: (n, 1, h, w) → (n, h, w)."""
+        scores = self.network.eval()(x)
+        return (scores - mg.log(self.weight).reshape(-1, 1, 1)).argmax(1)
+
     def step(self, *batch: Tensor) -> dict[str, Tensor]:
         grey, truth = batch
         loss = self.loss(scaled(grey), truth)
@@ -335,13 +344,11 @@ class SegmentationTraining(Training):
         self.schedule.step()
         return {"train_loss": loss.detach()}
 
-    @mg.no_grad()
     def counted(self) -> np.ndarray:
         """How many pixels of the test scenes of each class are taken for each class."""
-        self.network.eval()
         counts: Any = 0.0
         for grey, truth in DataLoader(self.test, 100):
-            guess = self.network(scaled(grey)).argmax(1)
+            guess = self.guess(scaled(grey))
             counts = counts + pixels_counted(truth, guess, len(self.classes))
         return counts.numpy()
 
@@ -367,18 +374,18 @@ class SegmentationTraining(Training):
 
     def pictures(self, folder: Path, history: list[dict[str, Any]]) -> None:
         draw_learning(history, self.counted(), self.classes, folder / "learning.png")
-        self._draw_masks(self.test.tensors[0][:6], self.test.tensors[1][:6], folder / "masks.png")
+        grey, truth = self.test.tensors
+        self._draw_masks(grey[:6], truth[:6], folder / "masks.png")
 
     def sample(self, count: int, folder: Path) -> str:
         chosen = mg.randperm(len(self.test))[:count]
-        self._draw_masks(*(tensor[chosen] for tensor in self.test.tensors), folder / "masks.png")
+        grey, truth = self.test.tensors
+        self._draw_masks(grey[chosen], truth[chosen], folder / "masks.png")
         return ""
 
-    @mg.no_grad()
     def _draw_masks(self, grey: Tensor, truth: Tensor, path: Path) -> None:
         x = scaled(grey)
-        guess = self.network.eval()(x).argmax(1).numpy()
-        draw_masks(x.numpy(), truth.numpy(), guess, self.classes, path)
+        draw_masks(x.numpy(), truth.numpy(), self.guess(x).numpy(), self.classes, path)
 
 
 COLOURS = ListedColormap(
