@@ -57,7 +57,10 @@ from models.rivals import (
 
 
 class ConditionalGenerator(nn.Module):
-    """Noise (n, code) and labels (n,) → samples, by a generator of code + classes numbers."""
+    """Noise (n, code) and labels (n,) → samples, by a generator that takes code + classes numbers.
+
+    All conditional networks raise IndexError where a label is not 0 … classes − 1.
+    """
 
     def __init__(self, generator: nn.Module, classes: int) -> None:
         super().__init__()
@@ -65,7 +68,7 @@ class ConditionalGenerator(nn.Module):
         self.classes = classes
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
-        return self.generator(mg.concatenate([z, one_hot(labels, self.classes)], axis=1))
+        return self.generator(joined(z, labels, self.classes))
 
 
 class DenseConditionalDiscriminator(nn.Module):
@@ -77,8 +80,7 @@ class DenseConditionalDiscriminator(nn.Module):
         self.discriminator = DenseDiscriminator((math.prod(shape) + classes,))
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
-        flat = x.reshape(len(x), -1)
-        return self.discriminator(mg.concatenate([flat, one_hot(labels, self.classes)], axis=1))
+        return self.discriminator(joined(x.reshape(len(x), -1), labels, self.classes))
 
 
 class DCConditionalDiscriminator(nn.Module):
@@ -96,17 +98,17 @@ class DCConditionalDiscriminator(nn.Module):
         self.discriminator = DCDiscriminator((channels + 1, *size), width)
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
-        maps = self.maps(one_hot(labels, self.classes)).reshape(len(x), 1, *x.shape[2:])
-        return self.discriminator(mg.concatenate([x, maps], axis=1))
+        maps = self.maps(F.one_hot(labels, self.classes).astype(x.dtype))
+        return self.discriminator(mg.concatenate([x, maps.reshape(len(x), 1, *x.shape[2:])], 1))
 
 
-def one_hot(labels: Tensor, classes: int) -> Tensor:
-    """(n, classes): 1 at the label, 0 elsewhere.
+def joined(x: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """(n, d + classes): beside each row of (n, d) as many numbers as classes, 1 at the label.
 
     Raises:
-        IndexError: a label is not 0 … classes − 1.
+        IndexError: a label is not 0 … classes − 1 (on a GPU raised by the next value read).
     """
-    return F.one_hot(labels, classes).astype("float32")
+    return mg.concatenate([x, F.one_hot(labels, classes).astype(x.dtype)], 1)
 
 
 def conditional_rivals(data: DataSet, settings: SimpleNamespace) -> Rivals:

@@ -15,6 +15,7 @@ from models.cgan import ARCHITECTURE, CGANTraining, conditional_rivals
 from models.data import DATA_SETS, DataSet, Examples
 from models.rivals import JUDGED
 from models.training import Progress
+from tests.test_models_rivals import directional
 
 SILENT = Progress("", total=0, unit="", quiet=True)
 NETWORKS = pytest.mark.parametrize("network", ["dense", "dcgan"])
@@ -86,6 +87,21 @@ def test_the_map_of_a_class_is_another_channel():
     np.testing.assert_array_equal(seen["x"][:, :1], x)
     np.testing.assert_array_equal(seen["x"][:, 1], maps[[2, 0]].reshape(2, 8, 8))
     assert first.layers[0].weight.shape[1] == 2
+
+
+@NETWORKS
+def test_gradients_go_through_both_networks_and_the_maps(network):
+    pair = pair_for(network).to("float64")
+    rng = np.random.default_rng(1)
+    z, x = mg.tensor(rng.normal(size=(5, 4))), mg.tensor(rng.random((5, 1, 8, 8)))
+    labels = mg.tensor([2, 0, 1, 1, 0])
+    for loss, part in (
+        (lambda: (pair.discriminator(x, labels) ** 2).sum(), pair.discriminator),
+        (lambda: (pair.discriminator(pair(z, labels), labels) ** 2).sum(), pair.generator),
+    ):
+        said, found = directional(loss, list(part.parameters()))
+        assert abs(said) > 1e-9
+        assert found == pytest.approx(said, rel=1e-4)
 
 
 @NETWORKS

@@ -202,6 +202,42 @@ def test_both_learn_with_adam_as_radford_et_al_do():
         assert all(a is b for a, b in pairs)
 
 
+def directional(loss, parameters, seed=0, step=1e-6):
+    """The derivative of a loss along a random direction of its parameters: as the gradients say,
+    and by a difference quotient."""
+    rng = np.random.default_rng(seed)
+    ways = [rng.standard_normal(p.shape) for p in parameters]
+    gradients = mg.grad(loss(), parameters)
+    said = sum((g.numpy() * way).sum() for g, way in zip(gradients, ways, strict=True))
+    values = []
+    for sign in (1.0, -2.0):
+        for p, way in zip(parameters, ways, strict=True):
+            p.overwrite(p.numpy() + sign * step * way)
+        values.append(loss().item())
+    return said, (values[0] - values[1]) / (2.0 * step)
+
+
+@pytest.mark.parametrize("network", ["dense", "dcgan"])
+def test_gradients_go_through_both_networks(network):
+    training = duel(network=network)
+    pair = training.network.to("float64")
+    x = mg.tensor(images().train.tensors[0].numpy()[:6], dtype="float64")
+    z = mg.tensor(np.random.default_rng(1).normal(size=(6, 3)))
+
+    def losses():
+        mg.manual_seed(2)  # units are dropped
+        fake = training.outputs(training.generated(pair.generator, z, None), None)
+        return training.discriminator_loss(training.outputs(x, None), fake), fake
+
+    for loss, part in (
+        (lambda: losses()[0], pair.discriminator),
+        (lambda: ((losses()[1] - 2.0) ** 2).mean(), pair.generator),
+    ):
+        said, found = directional(loss, list(part.parameters()))
+        assert abs(said) > 1e-6
+        assert found == pytest.approx(said, rel=1e-4)
+
+
 # -- What is kept ---------------------------------------------------------------------------------
 
 
