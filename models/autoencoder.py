@@ -29,8 +29,8 @@ and decoder start with w and wᵀ. A logistic unit is a tanh unit in other cloth
 
 **Denoising** (P. Vincent, H. Larochelle, Y. Bengio and P.-A. Manzagol 2008, "Extracting and
 composing robust features with denoising autoencoders"). The network sees x + ε, or x with pixels
-put out at random, and is to give back x. The code may then be as wide as the image, or wider.
-The figure is the peak signal-to-noise ratio 10 log₁₀(1 / mean (x − x̂)²), in dB.
+put out at random, and is to give back x. The code may then be as wide as the image, or wider. Here
+the convolutional network learns it. The figure is the peak signal-to-noise ratio 10 log₁₀(1 / mean (x − x̂)²), in dB.
 
 **Sparse** (A. Ng 2011, "Sparse autoencoder", CS294A lecture notes). One hidden layer of logistic
 units, each of which is to be on for a small part ρ of the images. With ρ̂ⱼ the mean of unit j over
@@ -50,8 +50,9 @@ a level down and half a level up (J. Ballé, V. Laparra and E. P. Simoncelli 201
 optimized image compression"). An entropy coder needs −log₂ p bits for a number of probability p,
 hence the rate Σⱼ H(zⱼ), with the frequencies of the levels.
 
-**Few labels.** The encoder learns all images without labels, then the same weights and an output
-layer learn a few labelled ones.
+**Few labels.** Dense layers of 1000 units learn to denoise all images, without labels; then the
+encoder, with an output layer, learns a few labelled ones. Beside it, so does the same network from
+random weights.
 
 An autoencoder knows what it has learned: other images come back as something like digits. And it
 does not promise that a point between two codes is the code of anything.
@@ -207,17 +208,15 @@ class GaussianCode(Layer):
         return -(v @ self.visible_bias) - 0.5 * mg.square(self.sums(v)).sum(1)
 
 
-class Denoising(Autoencoder):
+class Overcomplete(Autoencoder):
     """Two layers of as many rectified units, the second of which is the code, and back.
 
     Args:
         shape: of an image, (c, h, w).
         hidden: units of a layer.
-        corruption: "gaussian" adds noise to every pixel, "masking" puts pixels out.
-        noise: its standard deviation, or the part of the pixels that go out.
     """
 
-    def __init__(self, shape: tuple[int, ...], hidden: int, corruption: str, noise: float) -> None:
+    def __init__(self, shape: tuple[int, ...], hidden: int) -> None:
         super().__init__()
         pixels = math.prod(shape)
         self.encoder = nn.Sequential(
@@ -226,17 +225,6 @@ class Denoising(Autoencoder):
         self.decoder = nn.Sequential(
             *dense(hidden, hidden, pixels, activation=nn.ReLU), nn.Unflatten(1, shape)
         )
-        self.corruption = corruption
-        self.noise = noise
-
-    def corrupted(self, x: Tensor) -> Tensor:
-        """x with noise, drawn anew with every call."""
-        if self.corruption == "masking":
-            return x * mg.bernoulli(1.0 - self.noise, x.shape)
-        return x + self.noise * mg.randn(*x.shape)
-
-    def loss(self, x: Tensor) -> Tensor:
-        return cross_entropy(self.decoder(self.encode(self.corrupted(x))), x)
 
 
 class Sparse(Autoencoder):
@@ -323,6 +311,32 @@ class Convolutional(Autoencoder):
             nn.ReLU(),
             nn.ConvTranspose2d(filters, c, **halve),
         )
+
+
+class Denoising(Autoencoder):
+    """An autoencoder that sees noise and is to give back the image without.
+
+    Args:
+        network: whose encoder and decoder learn.
+        corruption: "gaussian" adds noise to every pixel, "masking" puts pixels out.
+        noise: its standard deviation, or the part of the pixels that go out.
+    """
+
+    def __init__(self, network: Autoencoder, corruption: str, noise: float) -> None:
+        super().__init__()
+        self.encoder = network.encoder
+        self.decoder = network.decoder
+        self.corruption = corruption
+        self.noise = noise
+
+    def corrupted(self, x: Tensor) -> Tensor:
+        """x with noise, drawn anew with every call."""
+        if self.corruption == "masking":
+            return x * mg.bernoulli(1.0 - self.noise, x.shape)
+        return x + self.noise * mg.randn(*x.shape)
+
+    def loss(self, x: Tensor) -> Tensor:
+        return cross_entropy(self.decoder(self.encode(self.corrupted(x))), x)
 
 
 LEVELS = (3, 4, 6, 8, 12, 16, 32)  # that a number of a code is rounded to
@@ -817,10 +831,8 @@ class FewLabelsTraining(DenoisingTraining):
     def classifier(self, start: str) -> nn.Sequential:
         """The encoder, as it is or with random weights, and an output layer."""
         shape = self.train.tensors[0].shape[1:]
-        source = self.first
-        if start == "random":
-            settings = self.settings
-            source = Denoising(shape, settings.hidden, settings.corruption, settings.noise)
+        random = Overcomplete(shape, self.settings.hidden)
+        source: Any = self.first if start == "pretrained" else random
         output = nn.Linear(self.settings.hidden, len(self.classes))
         return nn.Sequential(*copy.deepcopy(source.encoder), output)
 
@@ -910,8 +922,12 @@ def _build(data: DataSet, settings: SimpleNamespace) -> Autoencoders:
     _check(settings)
     shape, kind, hidden = data.shape, settings.kind, settings.hidden
     networks: dict[str, nn.Module] = {}
-    if kind in ("denoising", "few-labels"):
-        networks["autoencoder"] = Denoising(shape, hidden, settings.corruption, settings.noise)
+    if kind == "denoising":
+        convolutional = Convolutional(shape, settings.filters, settings.code)
+        networks["autoencoder"] = Denoising(convolutional, settings.corruption, settings.noise)
+    elif kind == "few-labels":
+        wide = Overcomplete(shape, hidden)
+        networks["autoencoder"] = Denoising(wide, settings.corruption, settings.noise)
     elif kind == "sparse":
         networks["autoencoder"] = Sparse(
             shape, hidden, settings.target, settings.sparsity, settings.decay
@@ -954,7 +970,13 @@ def _presets(
     return {
         "undercomplete": {"code": code, "pretrain": 0, "cd_lr": 0.3},
         "plane": {"epochs": epochs, "code": code},
-        "denoising": {"epochs": epochs, "corruption": "gaussian", "noise": 0.5},
+        "denoising": {
+            "epochs": epochs,
+            "corruption": "gaussian",
+            "noise": 0.5,
+            "code": 8 * code,
+            "filters": filters,
+        },
         "sparse": {"epochs": epochs, "target": 0.05, "sparsity": 2.0, "decay": 0.001},
         "convolutional": {"epochs": epochs, "code": code, "filters": filters},
         "compression": {"epochs": epochs, "code": code},

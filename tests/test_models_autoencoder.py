@@ -24,6 +24,7 @@ from models.autoencoder import (
     Convolutional,
     Denoising,
     GaussianCode,
+    Overcomplete,
     Sparse,
     Undercomplete,
     between,
@@ -93,7 +94,7 @@ def test_the_loss_is_the_cross_entropy_of_the_pixels():
     "network",
     [
         Undercomplete(SHAPE, 8, 3),
-        Denoising(SHAPE, 8, "gaussian", 0.5),
+        Denoising(Overcomplete(SHAPE, 8), "gaussian", 0.5),
         Sparse(SHAPE, 20, 0.05, 1.0, 0.1),
         Convolutional(SHAPE, 2, 3),
         Compression(SHAPE, 8, 3),
@@ -241,18 +242,18 @@ def test_foreign_images_are_made_of_the_test_images():
 def test_noise_has_its_size_and_the_image_is_the_target():
     x = mg.full((200, *SHAPE), 0.5)
     with seeded(0):
-        change = Denoising(SHAPE, 8, "gaussian", 0.3).corrupted(x).numpy() - 0.5
+        change = Denoising(Overcomplete(SHAPE, 8), "gaussian", 0.3).corrupted(x).numpy() - 0.5
     assert abs(change.mean()) < 0.02
     assert change.std() == pytest.approx(0.3, rel=0.05)
     with seeded(0):
-        masked = Denoising(SHAPE, 8, "masking", 0.3).corrupted(x).numpy()
+        masked = Denoising(Overcomplete(SHAPE, 8), "masking", 0.3).corrupted(x).numpy()
     assert set(np.unique(masked)) == {0.0, 0.5}
     assert (masked == 0.0).mean() == pytest.approx(0.3, abs=0.03)
 
 
 @pytest.mark.parametrize("corruption", ["gaussian", "masking"])
 def test_the_network_sees_the_noise_and_the_loss_does_not(corruption):
-    network, x = shaken(Denoising(SHAPE, 8, corruption, 0.5)), images()
+    network, x = shaken(Denoising(Overcomplete(SHAPE, 8), corruption, 0.5)), images()
     with seeded(1):
         found = network.loss(x).item()
     with seeded(1):
