@@ -30,7 +30,8 @@ and decoder start with w and wᵀ. A logistic unit is a tanh unit in other cloth
 **Denoising** (P. Vincent, H. Larochelle, Y. Bengio and P.-A. Manzagol 2008, "Extracting and
 composing robust features with denoising autoencoders"). The network sees x + ε, or x with pixels
 put out at random, and is to give back x. The code may then be as wide as the image, or wider. Here
-the convolutional network learns it. The figure is the peak signal-to-noise ratio 10 log₁₀(1 / mean (x − x̂)²), in dB.
+the convolutional network learns it. The figure is the peak signal-to-noise ratio in dB,
+10 log₁₀(1 / mean (x − x̂)²).
 
 **Sparse** (A. Ng 2011, "Sparse autoencoder", CS294A lecture notes). One hidden layer of logistic
 units, each of which is to be on for a small part ρ of the images. With ρ̂ⱼ the mean of unit j over
@@ -507,6 +508,9 @@ class UndercompleteTraining(AutoencoderTraining):
             mean = mg.clip(data.train.tensors[0].mean(0).reshape(-1), 0.001, 0.999)
             machines[0].visible_bias.overwrite(mg.log(mean / (1.0 - mean)).array)
         self.machines = nn.ModuleList(machines)
+        if machines:
+            groups = [{"params": machine.parameters()} for machine in machines]
+            self.descent = optim.SGD(groups, lr=settings.cd_lr, momentum=0.9)
         self.pretraining = settings.pretrain * len(machines)
         self.done = 0  # epochs
         self.left = 0.0  # the part of the learning rate of the machine that learns
@@ -526,8 +530,14 @@ class UndercompleteTraining(AutoencoderTraining):
             return super().step(*batch)
         depth = self.done // self.settings.pretrain
         machine = self.machines[depth]
-        rate = CODE_RATE if isinstance(machine, GaussianCode) else self.settings.cd_lr
-        machine.cd_step(self.up(batch[0], depth), rate * self.left)
+        v = self.up(batch[0], depth)
+        with mg.no_grad():
+            p = machine.hidden(v)
+            machine.contrast(v, p, *machine.reconstruction(p))
+        rate = CODE_RATE if isinstance(machine, GaussianCode) else 1.0
+        self.descent.param_groups[depth]["lr"] = self.settings.cd_lr * rate * self.left
+        self.descent.step()
+        self.descent.zero_grad()  # so that no other machine moves
         self.left -= 1.0 / (self.settings.pretrain * len(self.loader))
         return {}
 
@@ -604,7 +614,7 @@ class UndercompleteTraining(AutoencoderTraining):
         pictures.table(lines, [], title, folder / "interpolation.png")
 
 
-CODE_RATE = 0.01  # learning rate of the machine of the code, whose units have no bounds
+CODE_RATE = 0.04  # part of the learning rate for the machine of the code, which has no bounds
 
 
 class PlaneTraining(AutoencoderTraining):
@@ -968,7 +978,7 @@ def _presets(
     """What each kind has of its own, for a data set; `epochs` of all but the undercomplete one."""
     few = {"labels": labels, "trials": 5}
     return {
-        "undercomplete": {"code": code, "pretrain": 0, "cd_lr": 0.3},
+        "undercomplete": {"code": code, "pretrain": 0, "cd_lr": 0.05},
         "plane": {"epochs": epochs, "code": code},
         "denoising": {
             "epochs": epochs,
