@@ -64,8 +64,12 @@ from models.architecture import Architecture
 from models.data import DATA_SETS, DataSet, Examples
 from models.gaussians import (
     MIXTURES,
+    PLANE,
+    POINT_CHOICES,
+    POINT_MEANING,
     Mixture,
     PlaneTraining,
+    PointTraining,
     mixture_of,
     point_rivals,
     points,
@@ -249,8 +253,8 @@ class OptimumTraining(Training):
         pictures.save(made, path)
 
 
-class GaussianTraining(GANTraining):
-    """Both learn, on a line; lr falls along half a cosine.
+class GaussianTraining(PointTraining, GANTraining):
+    """Both learn, on a line.
 
     Attributes:
         fixed: the noise whose samples are looked at: quantiles of its distribution, in order.
@@ -262,24 +266,14 @@ class GaussianTraining(GANTraining):
     def __init__(self, network: Rivals, data: Examples, settings: SimpleNamespace) -> None:
         super().__init__(network, data, settings)
         self.metric = "from_half"
-        self.mixture = mixture_of(data.classes)
         ranks = (np.arange(self.fixed_samples) + 0.5) / self.fixed_samples
         self.fixed = mg.tensor(ndtri(ranks)[:, None], dtype="float32")
         self.curves = mg.zeros((0, len(LATTICE)))
-        steps = settings.epochs * len(self.loader)
-        self.generator_schedule = CosineAnnealingLR(self.generator_optimizer, steps)
-        self.discriminator_schedule = CosineAnnealingLR(self.discriminator_optimizer, steps)
 
     def optimizer_of(self, network: nn.Module) -> optim.Optimizer:
         """Adam that forgets fast: with a long memory each still runs from where the other was,
         and they circle around each other."""
         return optim.Adam(network.parameters(), lr=self.settings.lr, betas=(0.0, 0.9))
-
-    def step(self, *batch: Tensor) -> dict[str, Tensor]:
-        measured = super().step(*batch)
-        self.generator_schedule.step()
-        self.discriminator_schedule.step()
-        return measured
 
     def epoch(self, progress: Progress) -> dict[str, float]:
         measured = super().epoch(progress)
@@ -398,8 +392,6 @@ def _training(network: Rivals, data: Examples, settings: SimpleNamespace) -> Tra
     return kinds[settings.study](network, data, settings)
 
 
-HIDDEN = "units of each of the two hidden layers"
-EXAMPLES = "points to learn"
 _LOSS: dict[str, int | float | str] = {"loss": "non_saturating"}
 _GAUSSIAN: dict[str, int | float | str] = {
     "study": "game",
@@ -409,22 +401,13 @@ _GAUSSIAN: dict[str, int | float | str] = {
     "hidden": 64,
     "examples": 51_200,
 }
+_GAME: dict[str, int | float | str] = {"schedule": "falling", **_LOSS}
 _OPTIMUM: dict[str, int | float | str] = {
     "epochs": 20,
     "lr": 3e-3,
     "batch_size": 1024,
     "examples": 204_800,
 }
-PLANE: dict[str, int | float | str] = {
-    "loss": "non_saturating",
-    "epochs": 50,
-    "batch_size": 512,
-    "lr": 1e-3,
-    "code": 2,
-    "hidden": 128,
-    "examples": 204_800,
-}
-
 ARCHITECTURE = Architecture(
     title="GAN",
     paper="Goodfellow, Pouget-Abadie, Mirza, Xu, Warde-Farley, Ozair, Courville & Bengio 2014, "
@@ -433,18 +416,17 @@ ARCHITECTURE = Architecture(
     settings={
         **{data: settings | _LOSS for data, settings in IMAGES.items()},
         "gaussian": _GAUSSIAN,
-        "grid": PLANE,
-        "ring": PLANE,
+        **{data: settings | _LOSS for data, settings in PLANE.items()},
     },
-    presets=PRESETS | {"gaussian": {"game": _LOSS, "optimum": _OPTIMUM}},
+    presets=PRESETS | {"gaussian": {"game": _GAME, "optimum": _OPTIMUM}},
     meaning=MEANING
+    | POINT_MEANING
     | {
         "loss": "of the generator: log(1 − D(G(z))) or −log D(G(z))",
         "study": "what is learned of the normal distribution: the game, or the best discriminator",
-        "hidden": HIDDEN,
-        "examples": EXAMPLES,
     },
     choices=CHOICES
+    | POINT_CHOICES
     | {
         "loss": LOSSES,
         "study": ("game", "optimum"),

@@ -15,7 +15,7 @@ good sample. Of the data themselves, 98.9 % are good. Besides, here, e^H tells a
 covers all modes alike from one that strays to some of them once, with H the entropy of which mode
 good samples belong to: the spread, in modes.
 
-Generator and discriminator have two hidden layers of rectified units.
+Generator and discriminator have two hidden layers of tanh units.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 import minigrad as mg
-from minigrad import nn
+from minigrad import nn, optim
 from minigrad.data import TensorDataset
+from minigrad.optim.lr_scheduler import CosineAnnealingLR
 from minigrad.tensor import Tensor
 from models import pictures
 from models.data import DataSet, Examples
@@ -139,12 +140,12 @@ class PointDiscriminator(nn.Module):
 
 
 def two_hidden_layers(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
-    """(n, inputs) → (n, outputs) by rectified units."""
+    """(n, inputs) → (n, outputs)."""
     return nn.Sequential(
         nn.Linear(inputs, hidden),
-        nn.ReLU(),
+        nn.Tanh(),
         nn.Linear(hidden, hidden),
-        nn.ReLU(),
+        nn.Tanh(),
         nn.Linear(hidden, outputs),
     )
 
@@ -168,8 +169,42 @@ def point_rivals(data: DataSet, code: int, hidden: int) -> Rivals:
 # ---------------------------------------------------------------------------------------------
 
 
-class PlaneTraining(RivalTraining):
+class PointTraining(RivalTraining):
+    """Rivals, of a kind that another base class says, that learn points.
+
+    Settings: lr, which falls along half a cosine unless the setting `schedule` is "constant".
+    """
+
+    def __init__(self, network: Rivals, data: Examples, settings: SimpleNamespace) -> None:
+        super().__init__(network, data, settings)
+        self.mixture = mixture_of(data.classes)
+        steps = settings.epochs * len(self.loader)
+        least = settings.lr if settings.schedule == "constant" else 0.0
+        self.schedules = [
+            CosineAnnealingLR(optimizer, steps, least)
+            for optimizer in (self.generator_optimizer, self.discriminator_optimizer)
+        ]
+
+    def step(self, *batch: Tensor) -> dict[str, Tensor]:
+        measured = super().step(*batch)
+        for schedule in self.schedules:
+            schedule.step()
+        return measured
+
+    def state_dict(self) -> dict[str, Any]:
+        states = [schedule.state_dict() for schedule in self.schedules]
+        return super().state_dict() | {"schedules": states}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        super().load_state_dict(state)
+        for schedule, kept in zip(self.schedules, state["schedules"], strict=True):
+            schedule.load_state_dict(kept)
+
+
+class PlaneTraining(PointTraining):
     """Rivals, of a kind that another base class says, that learn a mixture in the plane.
+
+    Settings, besides: optimizer, a word.
 
     Attributes:
         fixed: the noise of the 2,500 samples that are judged after every epoch.
@@ -179,8 +214,12 @@ class PlaneTraining(RivalTraining):
 
     def __init__(self, network: Rivals, data: Examples, settings: SimpleNamespace) -> None:
         super().__init__(network, data, settings)
-        self.mixture = mixture_of(data.classes)
         self.metric = "good_samples"
+
+    def optimizer_of(self, network: nn.Module) -> optim.Optimizer:
+        if self.settings.optimizer == "rmsprop":
+            return optim.RMSprop(network.parameters(), lr=self.settings.lr)
+        return super().optimizer_of(network)
 
     def evaluate(self) -> dict[str, float]:
         return self.mixture.measure(self.snapshots[-1].numpy())
@@ -284,3 +323,25 @@ def _scatter(axes: Axes, x: np.ndarray, mixture: Mixture) -> None:
     style: dict[str, Any] = {"edgecolor": pictures.ORANGE, "linewidth": 0.8}
     axes.scatter(mixture.means[:, 0], mixture.means[:, 1], s=45, facecolor="none", **style)
     axes.scatter(x[:, 0], x[:, 1], s=2, color=pictures.BLUE, alpha=0.3, linewidth=0.0)
+
+
+# How points in the plane are learned: from so many that an epoch has 400 steps.
+PLANE: dict[str, dict[str, int | float | str]] = {
+    "grid": {"epochs": 50, "lr": 4e-3, "schedule": "falling"},
+    "ring": {"epochs": 40, "lr": 1e-3, "schedule": "constant"},
+}
+for _settings in PLANE.values():
+    _settings |= {
+        "batch_size": 128,
+        "code": 16,
+        "hidden": 128,
+        "examples": 51_200,
+        "optimizer": "adam",
+    }
+POINT_CHOICES = {"schedule": ("falling", "constant"), "optimizer": ("adam", "rmsprop")}
+POINT_MEANING = {
+    "hidden": "units of each of the two hidden layers",
+    "examples": "points to learn",
+    "schedule": "whether the learning rate falls, along half a cosine",
+    "optimizer": "of both networks",
+}

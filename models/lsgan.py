@@ -56,6 +56,9 @@ from models.data import DataSet, Examples
 from models.gan import CELL, LATTICE, STANDING, PlaneGANTraining
 from models.gaussians import (
     MIXTURES,
+    PLANE,
+    POINT_CHOICES,
+    POINT_MEANING,
     SAMPLES,
     Mixture,
     PlaneTraining,
@@ -345,6 +348,7 @@ def _training(network: Any, data: Examples, settings: SimpleNamespace) -> Traini
 
 
 _CODING: dict[str, int | float | str] = {"coding": "pearson"}
+_BOTH: dict[str, int | float | str] = {"coding": "binary", "loss": "non_saturating"}
 
 ARCHITECTURE = Architecture(
     title="LSGAN",
@@ -352,18 +356,17 @@ ARCHITECTURE = Architecture(
     reference="ring: keeps all 8 modes where a GAN collapses (Mao et al. 2017)",
     settings={
         **{data: settings | _CODING for data, settings in IMAGES.items()},
-        "ring": gan.PLANE | _CODING,
-        "grid": gan.PLANE | _CODING,
+        "ring": PLANE["ring"] | _BOTH,
+        "grid": PLANE["grid"] | _BOTH,
     },
     presets=PRESETS,
     meaning=MEANING
+    | POINT_MEANING
     | {
         "coding": "the labels (a, b, c): (−1, 1, 0), or (0, 1, 1)",
         "loss": "of the generator of the GAN beside: log(1 − D(G(z))) or −log D(G(z))",
-        "hidden": gan.HIDDEN,
-        "examples": gan.EXAMPLES,
     },
-    choices=CHOICES | {"coding": tuple(CODINGS), "loss": gan.LOSSES},
+    choices=CHOICES | POINT_CHOICES | {"coding": tuple(CODINGS), "loss": gan.LOSSES},
     cost={"digits": "1 min", "mnist": "10 min", "ring": "3 min", "grid": "3 min"},
     build=_build,
     data=gan.find,
