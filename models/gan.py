@@ -56,6 +56,7 @@ from scipy.special import ndtri, xlogy
 import minigrad as mg
 import minigrad.nn.functional as F
 from minigrad import nn, optim
+from minigrad.backend import current_backend
 from minigrad.core import module_of
 from minigrad.optim.lr_scheduler import CosineAnnealingLR
 from minigrad.tensor import Tensor
@@ -164,7 +165,7 @@ def on_the_lattice(network: Rivals) -> Tensor:
     """D(x) on the lattice, (2801,)."""
     network.eval()
     with mg.no_grad():
-        x = mg.tensor(LATTICE[:, None], dtype="float32")
+        x = mg.tensor(LATTICE[:, None], dtype="float32").to(current_backend())
         return mg.sigmoid(network.discriminator(x))
 
 
@@ -267,7 +268,8 @@ class GaussianTraining(PointTraining, GANTraining):
         super().__init__(network, data, settings)
         self.metric = "from_half"
         ranks = (np.arange(self.fixed_samples) + 0.5) / self.fixed_samples
-        self.fixed = mg.tensor(ndtri(ranks)[:, None], dtype="float32")
+        z = mg.tensor(ndtri(ranks)[:, None], dtype="float32")
+        self.fixed = z.to(current_backend())
         self.curves = mg.zeros((0, len(LATTICE)))
 
     def optimizer_of(self, network: nn.Module) -> optim.Optimizer:
