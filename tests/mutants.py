@@ -113,6 +113,10 @@ NEAREST = {
     "models/training.py": ["models_training", "models_commands", "models_dbn"],
     "models/vae.py": ["models_vae"],
     "models/judge.py": ["judge"],
+    "models/rivals.py": ["models_rivals"],
+    "models/cgan.py": ["models_cgan"],
+    "models/deconvnet.py": ["models_deconvnet"],
+    "models/segmentation.py": ["models_segmentation"],
     "models/adversarial.py": ["models_adversarial"],
 }
 
@@ -999,10 +1003,38 @@ PLANTED = {
         ("wrong place", "loss", "(self.beta * kl.sum(1) - likelihood)",
          "self.beta * (kl.sum(1) - likelihood)"),
     ],
+    "models/deconvnet.py": [
+        ("wrong mode", "bicubic", "grid_mode=True", "grid_mode=False"),
+        ("missing term", "project", "y = F.relu(F.max_unpool2d(y, switches, 2))",
+         "y = F.max_unpool2d(y, switches, 2)"),
+        ("wrong index", "_window", "padded[2 * row :", "padded[2 * row + 1 :"),
+        ("wrong axis", "unevenness", "inner[..., i::2, j::2]", "inner[..., i::2, i::2]"),
+    ],
+    "models/segmentation.py": [
+        ("missing factor", "lay", "(1.0 - ink) * scenes[place] + ink", "scenes[place] + ink"),
+        ("wrong state", "scenes_of", "scenes(test, TESTS", "scenes(train, TESTS"),
+        ("missing term", "FCN.forward", "y = up(y) + own", "y = up(y)"),
+        ("sign", "guess", "scores - mg.log(self.weight)", "scores + mg.log(self.weight)"),
+        ("missing term", "intersection_over_union", "counts.sum(1) - both", "counts.sum(1)"),
+    ],
     "models/judge.py": [
         ("wrong factor", "Judge.measure", "shares >= 0.1 / CLASSES", "shares >= 1.0 / CLASSES"),
         ("wrong factor", "frechet", "- 2.0 * overlap", "- overlap"),
         ("wrong rule", "frechet", "root @ second @ root", "first @ second @ first"),
+    ],
+    "models/rivals.py": [
+        ("missing mode", "step", "with frozen(self.network.discriminator):",
+         "with mg.enable_grad():"),
+        ("missing cut", "step", "self.outputs(generated.detach(), labels)",
+         "self.outputs(generated, labels)"),
+        ("lost state", "state_dict", '"steps": self.steps,', '"steps": 0,'),
+        ("wrong state", "drawn", "(learning if self.average is None else self.average)",
+         "learning"),
+    ],
+    "models/cgan.py": [
+        ("lost dependence", "outputs", "self.network.discriminator(x, labels)",
+         "self.network.discriminator(x, 0 * labels)"),
+        ("wrong axis", "draw_rows", "mg.tile(z, (classes, 1))", "mg.repeat(z, classes, 0)"),
     ],
     "models/adversarial.py": [
         ("missing mask", "log_odds_against", "mg.where(its_own, -math.inf, outputs)", "outputs"),

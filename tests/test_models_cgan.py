@@ -156,7 +156,7 @@ def test_what_is_asked_for_is_made(network):
     mg.manual_seed(0)
     pair = conditional_rivals(DataSet("", None, (1, 4, 4), data.classes), given_)
     training = CGANTraining(pair, data, given_)
-    for _ in range(15):
+    for _ in range(8):
         training.epoch(SILENT)
     labels = mg.tensor([0] * 50 + [1] * 50)
     means = training.drawn(pair.noise(100), labels).numpy().mean((1, 2, 3))
