@@ -114,6 +114,9 @@ NEAREST = {
     "models/vae.py": ["models_vae"],
     "models/judge.py": ["judge"],
     "models/rivals.py": ["models_rivals"],
+    "models/gan.py": ["models_gan"],
+    "models/lsgan.py": ["models_lsgan"],
+    "models/gaussians.py": ["models_gan"],
     "models/cgan.py": ["models_cgan"],
     "models/deconvnet.py": ["models_deconvnet"],
     "models/segmentation.py": ["models_segmentation"],
@@ -1030,6 +1033,23 @@ PLANTED = {
         ("lost state", "state_dict", '"steps": self.steps,', '"steps": 0,'),
         ("wrong state", "drawn", "(learning if self.average is None else self.average)",
          "learning"),
+    ],
+    "models/gan.py": [
+        ("sign", "generator_loss", "return -F.softplus(fake)", "return F.softplus(fake)"),
+        ("wrong factor", "jensen_shannon", "m = 0.5 * (p + q)\n", "m = p + q\n"),
+        ("lost state", "state_dict", '{"curves": self.curves.array}',
+         '{"curves": self.curves.array[:0]}'),
+    ],
+    "models/lsgan.py": [
+        ("swapped arguments", "optimal_discriminator", "labels.b * p + labels.a * q",
+         "labels.a * p + labels.b * q"),
+        ("missing term", "best_loss", "((p + q) * difference**2)", "(q * difference**2)"),
+        ("wrong state", "SideBySide", "copy.deepcopy(self.lsgan)", "copy.copy(self.lsgan)"),
+    ],
+    "models/gaussians.py": [
+        ("missing mask", "measure", "distances.argmin(1)[good]", "distances.argmin(1)"),
+        ("lost dependence", "PointTraining",
+         'settings.lr if settings.schedule == "constant" else 0.0', "settings.lr"),
     ],
     "models/cgan.py": [
         ("lost dependence", "outputs", "self.network.discriminator(x, labels)",

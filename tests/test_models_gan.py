@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import minigrad as mg
+from minigrad import optim
 from minigrad.gradcheck import gradcheck
 from models.__main__ import main
 from models.architecture import architectures
@@ -341,6 +342,23 @@ def test_what_the_discriminator_says_is_measured_from_half():
     assert measured["from_half"] == pytest.approx(0.15 * share, abs=1e-5)
     assert measured["accuracy"] == pytest.approx(0.5 * share + 0.5)
     assert (measured["mean"], measured["deviation"]) == (-5.0, 0.0)
+
+
+@pytest.mark.parametrize(("schedule", "half", "last"), [("falling", 0.5, 0.0), ("constant", 1, 1)])
+def test_both_rates_fall_or_stay(schedule, half, last):
+    training = training_of("grid", schedule=schedule, epochs=2, hidden=4, examples=256)
+    for expected in (half, last):
+        training.epoch(SILENT)
+        for optimizer in (training.generator_optimizer, training.discriminator_optimizer):
+            found = optimizer.param_groups[0]["lr"]
+            assert found == pytest.approx(expected * training.settings.lr)
+
+
+def test_optimizers_by_their_names():
+    for word, kind in (("adam", optim.Adam), ("rmsprop", optim.RMSprop)):
+        training = training_of("ring", optimizer=word, hidden=4, examples=10)
+        assert isinstance(training.generator_optimizer, kind)
+        assert isinstance(training.discriminator_optimizer, kind)
 
 
 @pytest.mark.parametrize("dataset", ["gaussian", "grid"])
