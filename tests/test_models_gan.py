@@ -312,9 +312,9 @@ def test_of_the_data_themselves_almost_all_are_good():
 
 def test_a_normal_distribution_is_learned(tmp_path):
     """And the discriminator ends where it can do no better than guess."""
-    training = training_of("gaussian", epochs=10, hidden=32)
+    training = training_of("gaussian", epochs=16, hidden=32)
     assert isinstance(training, GaussianTraining)
-    for _ in range(10):
+    for _ in range(16):
         training.epoch(SILENT)
     measured = training.evaluate()
     assert abs(measured["mean_on_real"] - 0.5) <= 0.05
@@ -325,7 +325,7 @@ def test_a_normal_distribution_is_learned(tmp_path):
     history = [
         {"epoch": i + 1, "discriminator_loss": 1.0, "generator_loss": 1.0}
         | {"real_accuracy": 0.5, "fake_accuracy": 0.5}
-        for i in range(10)
+        for i in range(16)
     ]
     training.pictures(tmp_path, history)
     assert {path.name for path in tmp_path.iterdir()} == {"progress.png", "game.png"}
