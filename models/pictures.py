@@ -22,6 +22,7 @@ from minigrad.data import TensorDataset
 from minigrad.tensor import Tensor
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
+DPI = 150  # pixels an inch
 SIGNED = "PuOr"  # for weights: one hue a sign, white is zero
 matplotlib.rcParams.update(
     {
@@ -50,7 +51,7 @@ def grid(made: Any, rows: int, columns: int, **options: Any) -> np.ndarray:
 
 def save(made: Figure, path: Path) -> None:
     """Write a figure as PNG."""
-    made.savefig(path, dpi=150)
+    made.savefig(path, dpi=DPI)
 
 
 # ---------------------------------------------------------------------------------------------
