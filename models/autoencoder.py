@@ -677,11 +677,11 @@ class DenoisingTraining(AutoencoderTraining):
         x = self.test.tensors[0]
         filtered, setting = self.filtered(len(x))
         ours = psnr(restored(self.network, self.noisy), x)
-        wieners = psnr(filtered, x.numpy())
+        wieners, clipped = (psnr(y, x.numpy()) for y in (filtered, filtered.clip(0.0, 1.0)))
         return (
-            f"peak signal-to-noise ratio: noisy {psnr(self.noisy, x):.2f} dB, "
-            f"Wiener {wieners:.2f} dB ({setting}), autoencoder {ours:.2f} dB, "
-            f"{ours - wieners:.2f} dB above"
+            f"peak signal-to-noise ratio: noisy {psnr(self.noisy, x):.2f} dB, autoencoder "
+            f"{ours:.2f} dB, {ours - wieners:.2f} dB above Wiener's filter ({setting}), which has "
+            f"{wieners:.2f} dB, and {clipped:.2f} dB if clipped to [0, 1]"
         )
 
     def pictures(self, folder: Path, history: list[dict[str, Any]]) -> None:
@@ -982,10 +982,12 @@ def _presets(
         "plane": {"epochs": epochs, "code": code},
         "denoising": {
             "epochs": epochs,
+            "batch_size": 50,
+            "lr": 2e-3,
             "corruption": "gaussian",
             "noise": 0.5,
             "code": 8 * code,
-            "filters": filters,
+            "filters": 16,
         },
         "sparse": {"epochs": epochs, "target": 0.05, "sparsity": 2.0, "decay": 0.001},
         "convolutional": {"epochs": epochs, "code": code, "filters": filters},

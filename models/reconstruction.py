@@ -77,14 +77,14 @@ def best_wiener(
     """Wiener's filter at its best on images (n, c, h, w), and how it was set.
 
     Windows of 3 × 3 to 9 × 9 pixels, with an estimate of the noise, or told its power where there
-    is one; what comes out is clipped to [0, 1].
+    is one.
     """
     found = []
     for size in (3, 5, 7, 9):
         for told in (None, power) if power else (None,):
             with np.errstate(divide="ignore", invalid="ignore"):  # where a window is constant
                 filtered = wiener(noisy, (1, 1, size, size), told)
-            filtered = np.where(np.isnan(filtered), noisy, filtered).clip(0.0, 1.0)
+            filtered = np.where(np.isnan(filtered), noisy, filtered)
             name = f"{size} × {size}, noise {'estimated' if told is None else 'known'}"
             found.append((psnr(filtered, clean), filtered, name))
     _, filtered, name = max(found, key=lambda one: one[0])

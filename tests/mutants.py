@@ -112,6 +112,8 @@ NEAREST = {
     "models/dbn.py": ["models_dbn"],
     "models/training.py": ["models_training", "models_commands", "models_dbn"],
     "models/vae.py": ["models_vae"],
+    "models/autoencoder.py": ["models_autoencoder"],
+    "models/reconstruction.py": ["models_autoencoder"],
     "models/judge.py": ["judge"],
     "models/rivals.py": ["models_rivals"],
     "models/gan.py": ["models_gan"],
@@ -993,6 +995,16 @@ PLANTED = {
         ("missing factor", "step", "self.settings.pcd_lr * left", "self.settings.pcd_lr"),
         ("lost dependence", "exchange", "            other.overwrite(held)\n", ""),
         ("wrong axis", "drawn", "mean[:, f:].cumsum(-1)", "mean[:, f:]"),
+    ],
+    "models/autoencoder.py": [
+        ("missing term", "unfold", "b + 0.5 * w.sum(1)", "b"),
+        ("wrong target", "loss", "self.encode(self.corrupted(x))", "self.encode(x)"),
+        ("missing factor", "loss", "* (2.0 / (chosen - 1.0))", "* (1.0 / (chosen - 1.0))"),
+        ("shared state", "classifier", "*copy.deepcopy(source.encoder)", "*source.encoder"),
+    ],
+    "models/reconstruction.py": [
+        ("missing term", "jpeg", "end - start, back", "end, back"),
+        ("off by one", "neighbours", "nearest[:, 1]", "nearest[:, 0]"),
     ],
     "models/vae.py": [
         ("sign", "divergence", "+ mg.exp(log_variance) - log_variance - 1.0",

@@ -34,6 +34,8 @@ def test_every_command_is_one_of_a_data_set_and_its_settings():
     for name, options in re.findall(r"python -m models train (\w+)([^`\n]*)", TEXT):
         if name == "NAME":
             continue
-        names = {setting.replace("_", "-") for s in known[name].settings.values() for setting in s}
+        of_words = [s for words in known[name].presets.values() for s in words.values()]
+        given = [*known[name].settings.values(), *of_words]
+        names = {setting.replace("_", "-") for s in given for setting in s}
         asked = set(re.findall(r"--([\w-]+)", options))
         assert asked <= names | {"dataset", "seed", "out", "backend", "quiet"}, (name, options)

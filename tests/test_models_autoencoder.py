@@ -275,10 +275,7 @@ def test_the_best_filter_is_the_best_of_all_windows():
     noisy = clean + 0.4 * np.random.default_rng(2).normal(size=clean.shape)
     filtered, name = best_wiener(noisy, clean, 0.16)
     found = {
-        size: psnr(
-            np.stack([wiener(image[0], size, 0.16) for image in noisy]).clip(0.0, 1.0),
-            clean[:, 0],
-        )
+        size: psnr(np.stack([wiener(image[0], size, 0.16) for image in noisy]), clean[:, 0])
         for size in (3, 5, 7, 9)
     }
     assert psnr(filtered, clean) >= max(found.values()) - 1e-9
