@@ -229,7 +229,7 @@ IMAGES: dict[str, dict[str, int | float | str]] = {
     "digits": {
         "network": "dcgan",
         "average": "yes",
-        "epochs": 60,
+        "epochs": 40,
         "batch_size": 32,
         "lr": 1e-3,
         "code": 16,
@@ -237,15 +237,15 @@ IMAGES: dict[str, dict[str, int | float | str]] = {
     "mnist": {
         "network": "dcgan",
         "average": "yes",
-        "epochs": 10,
+        "epochs": 9,
         "batch_size": 64,
-        "lr": 4e-4,
+        "lr": 1e-3,
         "code": 64,
     },
 }
 PRESETS: dict[str, dict[str, dict[str, int | float | str]]] = {
     "digits": {"dcgan": {"width": 16}, "dense": {"lr": 2e-4}},
-    "mnist": {"dcgan": {"width": 32}, "dense": {"lr": 2e-4}},
+    "mnist": {"dcgan": {"width": 32}, "dense": {"lr": 5e-4, "epochs": 13}},
 }
 CHOICES = {"network": ("dense", "dcgan"), "average": ("yes", "no")}
 MEANING = {
