@@ -18,11 +18,14 @@ convolution doubles the sides of the sum on the way:
 **SegNet** remembers which pixel of each window had won in pooling. Unpooling puts values back
 there, zeros elsewhere, and convolutions fill the gaps. Nothing else goes from side to side.
 
-    level   grid         encoder                        FCN            SegNet
-    0       64 × 64      1 convolution,  w maps         score₀, + up   unpool, 11 scores
-    1       32 × 32      1 convolution,  2w maps        score₁, + up   unpool, w maps
-    2       16 × 16      2 convolutions, 4w maps        score₂, + up   unpool, 2w maps
-    3        8 ×  8      2 convolutions, 8w maps        score₃         4w maps
+    level   grid       encoder                         FCN            SegNet
+    0       64 × 64    1 convolution, m or 2m maps     score₀, + up   unpool, 11 scores
+    1       32 × 32    1 convolution,  4m maps         score₁, + up   unpool, 2m maps
+    2       16 × 16    2 convolutions, 8m maps         score₂, + up   unpool, 4m maps
+    3        8 ×  8    3 convolutions, 16m maps        score₃         8m maps
+
+The finest grid has the most places and the least to see. FCN makes do with m maps there, SegNet,
+whose decoder has as many, with 2m.
 
 Filters are 3 × 3, each with batch normalisation and a rectifier. Both networks take images of any
 size that 8 divides. They learn the cross-entropy of the pixels, in which one of the background, of
@@ -199,32 +202,43 @@ class Encoder(nn.Module):
     """What both networks see with: x (n, 1, h, w) → levels e₀ … e₃ (n, maps, h / 2ⁱ, w / 2ⁱ).
 
     Args:
-        width: w, the maps of level 0.
+        maps: how many each level has.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, *maps: int) -> None:
         super().__init__()
-        if width < 1:
-            raise ValueError(f"segmentation: --width wants a positive integer, got {width}")
-        w = width
-        self.maps = (w, 2 * w, 4 * w, 8 * w)
+        self.maps = maps
+        first, second, third, fourth = maps
         self.levels = nn.ModuleList(
-            [block(1, w), block(w, 2 * w), block(2 * w, 4 * w, 4 * w), block(4 * w, 8 * w, 8 * w)]
+            [
+                block(1, first),
+                block(first, second),
+                block(second, third, third),
+                block(third, fourth, fourth, fourth),
+            ]
         )
 
-    def forward(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """The levels, and the switches of the poolings between them.
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """The levels.
 
         Raises:
             ValueError: poolings would leave a rest of the image; says which sides would work.
         """
         check_size(*x.shape[-2:])
-        levels, switches = [self.levels[0](x)], []
+        levels = [self.levels[0](x)]
         for level in self.levels[1:]:
-            pooled, winners = F.max_pool2d(levels[-1], 2, return_indices=True)
-            levels.append(level(pooled))
+            levels.append(level(F.max_pool2d(levels[-1], 2)))
+        return levels
+
+    def with_switches(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """The last level, and where in each window the poolings before it found their maxima."""
+        check_size(*x.shape[-2:])
+        y, switches = self.levels[0](x), []
+        for level in self.levels[1:]:
+            pooled, winners = F.max_pool2d(y, 2, return_indices=True)
+            y = level(pooled)
             switches.append(winners)
-        return levels, switches
+        return y, switches
 
 
 def check_size(h: int, w: int) -> None:
@@ -245,7 +259,7 @@ class FCN(nn.Module):
 
     def __init__(self, width: int, classes: int) -> None:
         super().__init__()
-        self.encoder = Encoder(width)
+        self.encoder = Encoder(width, 4 * width, 8 * width, 16 * width)
         self.scores = nn.ModuleList(nn.Conv2d(maps, classes, 1) for maps in self.encoder.maps)
         self.ups = nn.ModuleList(
             nn.ConvTranspose2d(classes, classes, 4, stride=2, padding=1, bias=False)
@@ -253,7 +267,7 @@ class FCN(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        levels, _ = self.encoder(x)
+        levels = self.encoder(x)
         *finer, y = (score(level) for score, level in zip(self.scores, levels, strict=True))
         for up, own in zip(self.ups, reversed(finer), strict=True):
             y = up(y) + own
@@ -265,7 +279,7 @@ class SegNet(nn.Module):
 
     def __init__(self, width: int, classes: int) -> None:
         super().__init__()
-        self.encoder = Encoder(width)
+        self.encoder = Encoder(2 * width, 4 * width, 8 * width, 16 * width)
         first, second, third, fourth = self.encoder.maps
         self.decoder = nn.ModuleList(
             [block(fourth, third), block(third, second), block(second, first)]
@@ -273,8 +287,7 @@ class SegNet(nn.Module):
         self.scores = nn.Conv2d(first, classes, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        levels, switches = self.encoder(x)
-        y = levels[-1]
+        y, switches = self.encoder.with_switches(x)
         for layers, winners in zip(self.decoder, reversed(switches), strict=True):
             y = F.max_unpool2d(layers(y), winners, 2)
         return self.scores(y)
@@ -460,6 +473,8 @@ def draw_learning(
 
 
 def _build(data: DataSet, settings: SimpleNamespace) -> FCN | SegNet:
+    if settings.width < 1:
+        raise ValueError(f"segmentation: --width wants a positive integer, got {settings.width}")
     check_size(*data.shape[1:])
     return NETWORKS[settings.network](settings.width, len(data.classes))
 
@@ -475,7 +490,7 @@ ARCHITECTURE = Architecture(
             "batch_size": 16,
             "lr": 5e-3,
             "network": "fcn",
-            "width": 8,
+            "width": 4,
             "examples": 4000,
             "size": 24,
             "clutter": 4,
@@ -486,7 +501,7 @@ ARCHITECTURE = Architecture(
             "batch_size": 16,
             "lr": 5e-3,
             "network": "fcn",
-            "width": 16,
+            "width": 8,
             "examples": 24000,
             "size": 64,
             "clutter": 6,
@@ -495,7 +510,7 @@ ARCHITECTURE = Architecture(
     },
     meaning={
         "network": "scores of all levels added up, or unpooling by switches",
-        "width": "maps of the finest level",
+        "width": "maps of the finest level of fcn; segnet has twice as many there",
         "examples": "how many scenes are made to learn from",
         "size": "side of a scene in pixels",
         "clutter": "bits of other digits in a scene",
