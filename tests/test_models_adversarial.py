@@ -263,8 +263,10 @@ def test_the_loss_of_the_target_falls_and_that_of_the_label_rises(seed, norm):
     assert (losses(iterated(network, x, labels, 1e-3, norm)) > losses(x)).all()
 
 
-def test_more_steps_follow_a_gradient_that_turns():
-    """Of z = (0, −(x − c)²) against the label 1, one step passes the summit c, ten stay near it."""
+@pytest.mark.parametrize("norm", [2, math.inf])
+def test_more_steps_follow_a_gradient_that_turns(norm):
+    """Of z = (0, −(x − c)²) against the label 1, one step passes the summit c, many stay near it,
+    inside the ball."""
 
     class Hill(nn.Module):
         def forward(self, x):
@@ -272,8 +274,8 @@ def test_more_steps_follow_a_gradient_that_turns():
             return mg.concatenate([0.0 * falls, -100.0 * falls.sum(1, keepdims=True)], 1)
 
     x, target = mg.tensor([[0.3]]), mg.tensor([1])
-    assert targeted(Hill(), x, target, 0.4, steps=1).item() == pytest.approx(0.7)
-    assert abs(targeted(Hill(), x, target, 0.4, steps=100).item() - 0.5) <= 0.01
+    assert targeted(Hill(), x, target, 0.4, norm, steps=1).item() == pytest.approx(0.7)
+    assert abs(targeted(Hill(), x, target, 0.4, norm, steps=100).item() - 0.5) <= 0.01
 
 
 # ---------------------------------------------------------------------------------------------
