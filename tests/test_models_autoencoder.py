@@ -196,6 +196,32 @@ def test_machines_learn_from_below_and_then_the_network_takes_over():
     np.testing.assert_array_equal(one.machines[0].weight.numpy(), kept)
 
 
+def test_the_first_step_of_a_machine_follows_its_contrast_and_its_rate_falls():
+    one = training("undercomplete", pretrain=2, epochs=1, batch_size=50, cd_lr=0.2)
+    machine = one.machines[0]
+    before = machine.weight.numpy().copy()
+    one.left = 1.0
+    x, labels = (tensor[:50] for tensor in one.train.tensors)
+    with seeded(0):
+        one.step(x, labels)
+    moved = machine.weight.numpy().copy()
+    machine.weight.overwrite(before)
+    machine.hidden_bias.overwrite(0.0 * machine.hidden_bias.numpy())
+    mean = np.clip(one.train.tensors[0].numpy().mean(0).ravel(), 0.001, 0.999)
+    machine.visible_bias.overwrite(np.log(mean / (1.0 - mean)))
+    with seeded(0), mg.no_grad():
+        v = x.reshape(50, -1)
+        p = machine.hidden(v)
+        machine.contrast(v, p, *machine.reconstruction(p))
+    np.testing.assert_allclose(moved, before - 0.2 * machine.weight.grad.numpy(), atol=1e-6)
+    machine.weight.grad = None
+    rates = []
+    for _ in range(3):
+        one.step(x, labels)
+        rates.append(one.descent.param_groups[0]["lr"])
+    np.testing.assert_allclose(rates, [0.2 * (1.0 - t / 8) for t in (1, 2, 3)])
+
+
 def test_pretraining_goes_on_where_it_stopped(tmp_path):
     """Stopped in the middle of a machine, and again in the fine-tuning."""
     changes = {"pretrain": 2, "epochs": 2, "batch_size": 50}
