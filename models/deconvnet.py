@@ -150,8 +150,12 @@ def bicubic(images: np.ndarray, scale: int) -> np.ndarray:
     All is black beyond. `scipy.ndimage.zoom` has other modes: on small digits of MNIST they make
     between 0.15 dB less and 0.06 dB more of it.
     """
-    fine = zoom(images, (1, 1, scale, scale), order=3, grid_mode=True, mode="grid-constant")
-    return fine.clip(0.0, 1.0)
+    # One image at a time: with an axis of images scipy would make splines along that one too.
+    fine = [
+        zoom(image, scale, order=3, grid_mode=True, mode="grid-constant")
+        for image in images.reshape(-1, *images.shape[2:])
+    ]
+    return np.stack(fine).reshape(*images.shape[:2], *fine[0].shape).clip(0.0, 1.0)
 
 
 def of_equal_weights(images: Tensor, kernel: int, times: int) -> np.ndarray:
