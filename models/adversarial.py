@@ -37,8 +37,8 @@ their fast gradient sign examples, which are made anew at every step,
 
     ½ loss(x, y) + ½ loss(x + ε sign(∇ₓ loss), y)
 
-That is a defence against the attack it has seen. It is no proof: on MNIST ten steps of that size get
-many more images past it than the one step does, and so does a change that is measured by another
+That is a defence against the attack it has seen. It is no proof: on MNIST ten steps of that size
+get many more images past it than one does, and so does a change that is measured by another
 norm. What such training learns may even be to give gradients that lead nowhere, or to read from the
 sign the label that made it (*label leaking*: A. Kurakin, I. Goodfellow and S. Bengio 2017,
 "Adversarial machine learning at scale", ICLR; its mark is a smaller error with the attack than
