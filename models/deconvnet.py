@@ -292,18 +292,22 @@ class DeconvolutionTraining(Training):
         images = self.test.tensors[0]
         return {"test_psnr": float(psnr(self.restored(images), images.numpy()).mean())}
 
-    def report(self) -> str:
-        images, scale = self.test.tensors[0], self.settings.scale
-        truths, low = images.numpy(), small(images, scale).numpy()
-        found = {
-            "squares": np.repeat(np.repeat(low, scale, 2), scale, 3),
+    def rivals(self, images: Tensor) -> dict[str, np.ndarray]:
+        """Images made small and enlarged: as squares, by splines and by the network; and as they were."""
+        scale = self.settings.scale
+        low = small(images, scale).numpy()
+        return {
+            "small": np.repeat(np.repeat(low, scale, 2), scale, 3),
             "bicubic": bicubic(low, scale),
             "network": self.restored(images),
+            "true": images.numpy(),
         }
-        ratios = {name: psnr(made, truths) for name, made in found.items()}
+
+    def report(self) -> str:
+        *found, (_, truths) = self.rivals(self.test.tensors[0]).items()
+        ratios = {name: psnr(made, truths) for name, made in found}
         gains = ratios["network"] - ratios["bicubic"]
-        lines = [f"PSNR of {len(truths):,} test images restored from {low.shape[2]} × "
-                 f"{low.shape[3]} pixels (×{scale}), mean:"]  # fmt: skip
+        lines = [f"mean PSNR of {len(truths):,} test images {self._task()}:"]
         lines += [f"  {name:8} {ratio.mean():6.2f} dB" for name, ratio in ratios.items()]
         better = 100.0 * (gains > 0.0).mean()
         lines.append(f"above bicubic by {gains.mean():.2f} dB, in {better:.1f} % of the images")
@@ -324,26 +328,19 @@ class DeconvolutionTraining(Training):
             few = self.test.tensors[0][:2000]
             draw_projections(excitations(network, few, 4), folder / "projections.png")
 
+    def _task(self) -> str:
+        *_, h, w = self.test.tensors[0].shape
+        scale = self.settings.scale
+        return f"from {h // scale} × {w // scale} pixels to {h} × {w}"
+
     def _draw_restored(self, images: Tensor, path: Path) -> None:
         """Small images, and what becomes of them, beside the truth."""
-        scale = self.settings.scale
-        truths, low = images.numpy(), small(images, scale).numpy()
-        made = {"bicubic": bicubic(low, scale), "network": self.restored(images)}
-        means = {name: psnr(pictured, truths).mean() for name, pictured in made.items()}
-        title = (
-            f"From {low.shape[2]} × {low.shape[3]} pixels to {truths.shape[2]} × {truths.shape[3]}:"
-            f" bicubic {means['bicubic']:.1f} dB, network {means['network']:.1f} dB"
+        rows = self.rivals(images)
+        bicubic_, network = (
+            psnr(rows[name], rows["true"]).mean() for name in ("bicubic", "network")
         )
-        rows = {"small": low, **made, "true": truths}
-        figure = pictures.figure(9.0, 4.1, title)
-        panels = pictures.grid(figure, len(rows), len(truths))
-        for line, (name, shown) in zip(panels, rows.items(), strict=True):
-            for axes, image in zip(line, shown, strict=True):
-                pictures.show_image(axes, image)
-            line[0].text(
-                -0.15, 0.5, name, transform=line[0].transAxes, ha="right", va="center", rotation=90
-            )
-        pictures.save(figure, path)
+        title = f"{self._task().capitalize()}: bicubic {bicubic_:.1f} dB, network {network:.1f} dB"
+        pictures.table(np.stack(list(rows.values())), [], title, path, list(rows))
 
     def sample(self, count: int, folder: Path) -> str:
         chosen = mg.randperm(len(self.test))[:count]

@@ -36,8 +36,8 @@ else. softmax(s) is then not p(class | image) but in proportion to w p, so that 
 
 **Scenes.** Two to four digits lie at random places of a square, over bits of other digits that
 belong to the background; each is some grey, and all is noisy. Digits may overlap, but their centres
-are at least 3/7 of a digit's side apart, along one axis or the other. What lies above hides what
-lies beneath by as much ink as it has: with ink a and brightness v,
+are at least half a digit's side apart, along one axis or the other. What lies above hides what lies
+beneath by as much ink as it has: with ink a and brightness v,
 
     x ← (1 − a) x + a v,        and the pixel belongs to the digit where a > ½.
 
@@ -156,7 +156,7 @@ def scenes(
         cut = (number[:, None, None], row + np.arange(bit)[:, None], column + np.arange(bit))
         lay(x, images[cut], shade, rng.integers(0, size - bit + 1, (count, 2)))
     digits = rng.integers(FEWEST, MOST + 1, count)
-    places = corners(count, MOST, size - h, 3 * h // 7, rng)
+    places = corners(count, MOST, size - h, h // 2, rng)
     for k in range(MOST):
         number, shade = chosen()
         ink = images[number] * (k < digits)[:, None, None]

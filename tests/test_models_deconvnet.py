@@ -307,7 +307,7 @@ def test_a_run_restores_digits_better_than_bicubic(capsys):
     }
     ratios = {line.split()[0]: float(line.split()[1]) for line in said.splitlines() if " dB" in line
               and line.startswith("  ")}  # fmt: skip
-    assert ratios["network"] > ratios["bicubic"] > ratios["squares"]
+    assert ratios["network"] > ratios["bicubic"] > ratios["small"]
     last = json.loads(Path("run/metrics.jsonl").read_text().splitlines()[-1])
     assert round(last["test_psnr"], 2) == ratios["network"]
     gain = ratios["network"] - ratios["bicubic"]
