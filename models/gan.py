@@ -71,6 +71,7 @@ from models.gaussians import (
     Mixture,
     PlaneTraining,
     PointTraining,
+    forgetful_adam,
     mixture_of,
     point_rivals,
     points,
@@ -274,11 +275,10 @@ class GaussianTraining(PointTraining, GANTraining):
         self.curves = mg.zeros((0, len(LATTICE)))
 
     def optimizer_of(self, network: nn.Module) -> optim.Optimizer:
-        """Adam that forgets fast: with a long memory each still runs from where the other was, and
-        they circle around each other. And the discriminator's learning rate is larger, so that it
-        stays near the best one (M. Heusel et al. 2017)."""
+        """The discriminator's learning rate is larger, so that it stays near the best one
+        (M. Heusel et al. 2017)."""
         factor = LEAD if network is self.network.discriminator else 1.0
-        return optim.Adam(network.parameters(), lr=factor * self.settings.lr, betas=(0.0, 0.9))
+        return forgetful_adam(network, factor * self.settings.lr)
 
     def epoch(self, progress: Progress) -> dict[str, float]:
         measured = super().epoch(progress)

@@ -169,6 +169,12 @@ def point_rivals(data: DataSet, code: int, hidden: int) -> Rivals:
 # ---------------------------------------------------------------------------------------------
 
 
+def forgetful_adam(network: nn.Module, lr: float) -> optim.Optimizer:
+    """Adam with β = (0, 0.9): with a longer memory each still runs from where the other was, and
+    they circle around each other."""
+    return optim.Adam(network.parameters(), lr=lr, betas=(0.0, 0.9))
+
+
 class PointTraining(RivalTraining):
     """Rivals, of a kind that another base class says, that learn points.
 
@@ -219,7 +225,7 @@ class PlaneTraining(PointTraining):
     def optimizer_of(self, network: nn.Module) -> optim.Optimizer:
         if self.settings.optimizer == "rmsprop":
             return optim.RMSprop(network.parameters(), lr=self.settings.lr)
-        return super().optimizer_of(network)
+        return forgetful_adam(network, self.settings.lr)
 
     def evaluate(self) -> dict[str, float]:
         return self.mixture.measure(self.snapshots[-1].numpy())
