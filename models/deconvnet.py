@@ -293,7 +293,7 @@ class DeconvolutionTraining(Training):
         return {"test_psnr": float(psnr(self.restored(images), images.numpy()).mean())}
 
     def rivals(self, images: Tensor) -> dict[str, np.ndarray]:
-        """Images made small and enlarged, as squares, by splines, by the network; and as they were."""
+        """Images made small and enlarged: squares, splines, the network; and as they were."""
         scale = self.settings.scale
         low = small(images, scale).numpy()
         return {
