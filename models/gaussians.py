@@ -331,19 +331,16 @@ def _scatter(axes: Axes, x: np.ndarray, mixture: Mixture) -> None:
     axes.scatter(x[:, 0], x[:, 1], s=2, color=pictures.BLUE, alpha=0.3, linewidth=0.0)
 
 
-# How points in the plane are learned: from so many that an epoch has 400 steps.
-PLANE: dict[str, dict[str, int | float | str]] = {
-    "grid": {"epochs": 50, "lr": 4e-3, "schedule": "falling"},
-    "ring": {"epochs": 40, "lr": 1e-3, "schedule": "constant"},
+_POINTS: dict[str, int | float | str] = {
+    "batch_size": 128,
+    "code": 16,
+    "hidden": 128,
+    "examples": 51_200,
 }
-for _settings in PLANE.values():
-    _settings |= {
-        "batch_size": 128,
-        "code": 16,
-        "hidden": 128,
-        "examples": 51_200,
-        "optimizer": "adam",
-    }
+PLANE: dict[str, dict[str, int | float | str]] = {
+    "grid": {"epochs": 50, "lr": 4e-3, "schedule": "falling", "optimizer": "adam", **_POINTS},
+    "ring": {"epochs": 40, "lr": 1e-3, "schedule": "constant", "optimizer": "rmsprop", **_POINTS},
+}
 POINT_CHOICES = {"schedule": ("falling", "constant"), "optimizer": ("adam", "rmsprop")}
 POINT_MEANING = {
     "hidden": "units of each of the two hidden layers",

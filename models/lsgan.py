@@ -367,7 +367,7 @@ ARCHITECTURE = Architecture(
         "loss": "of the generator of the GAN beside: log(1 − D(G(z))) or −log D(G(z))",
     },
     choices=CHOICES | POINT_CHOICES | {"coding": tuple(CODINGS), "loss": gan.LOSSES},
-    cost={"digits": "1 min", "mnist": "10 min", "ring": "3 min", "grid": "3 min"},
+    cost={"digits": "1 min", "mnist": "10 min", "ring": "1.5 min", "grid": "2 min"},
     build=_build,
     data=gan.find,
     training=_training,
