@@ -81,7 +81,7 @@ from minigrad.tensor import Tensor
 from models import pictures
 from models.architecture import Architecture
 from models.contest import COLOURS, Contest, ContestTraining
-from models.data import DataSet, Examples
+from models.data import DataSet, Examples, check_divisible
 from models.dbn import Layer
 from models.reconstruction import (
     PrincipalComponents,
@@ -287,12 +287,7 @@ class Convolutional(Autoencoder):
     def __init__(self, shape: tuple[int, ...], filters: int, code: int) -> None:
         super().__init__()
         c, h, w = shape
-        if h % 4 or w % 4:
-            low, high = (f"{h // 4 * 4 + more} × {w // 4 * 4 + more}" for more in (0, 4))
-            raise ValueError(
-                f"autoencoder: the convolutional kind halves height and width twice, which works "
-                f"for {low} or {high}, got images of {h} × {w}"
-            )
+        check_divisible("autoencoder", shape, 4)
         maps = (2 * filters, h // 4, w // 4)
         units = math.prod(maps)
         halve: Any = {"kernel_size": 4, "stride": 2, "padding": 1}

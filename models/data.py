@@ -107,3 +107,17 @@ DATA_SETS = {
         _truth_table("logic", tuple(TRUTH_TABLES)),
     )
 }
+
+
+def check_divisible(name: str, shape: tuple[int, ...], stride: int) -> None:
+    """Refuse images (c, h, w) whose height or width the strides, altogether, do not divide."""
+    size = shape[1:]
+    if any(length % stride for length in size):
+        below = [length - length % stride for length in size]
+        above = [length + -length % stride for length in size]
+        near = [" × ".join(map(str, found)) for found in (below, above) if 0 not in found]
+        raise ValueError(
+            f"{name}: strides of altogether {stride} do not divide images of "
+            f"{' × '.join(map(str, size))}; {' or '.join(near)} would do, or other multiples of "
+            f"{stride}"
+        )

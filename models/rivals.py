@@ -43,7 +43,7 @@ from minigrad import nn, optim
 from minigrad.core import module_of
 from minigrad.tensor import Tensor
 from models import pictures
-from models.data import DATA_SETS, DataSet, Examples
+from models.data import DATA_SETS, DataSet, Examples, check_divisible
 from models.judge import ZERO, judge
 from models.training import Progress, Training, follow, frozen
 
@@ -203,20 +203,6 @@ def check_images(shape: tuple[int, ...], settings: SimpleNamespace) -> None:
             raise ValueError(f"{settings.network}: --{name} wants a positive integer, got {value}")
     if settings.network == "dcgan":
         check_divisible("dcgan", shape, STRIDES)
-
-
-def check_divisible(name: str, shape: tuple[int, ...], stride: int) -> None:
-    """Refuse images (c, h, w) whose height or width the strides, altogether, do not divide."""
-    size = shape[1:]
-    if any(length % stride for length in size):
-        below = [length - length % stride for length in size]
-        above = [length + -length % stride for length in size]
-        near = [" × ".join(map(str, found)) for found in (below, above) if 0 not in found]
-        raise ValueError(
-            f"{name}: strides of altogether {stride} do not divide images of "
-            f"{' × '.join(map(str, size))}; {' or '.join(near)} would do, or other multiples of "
-            f"{stride}"
-        )
 
 
 # ---------------------------------------------------------------------------------------------

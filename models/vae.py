@@ -77,7 +77,7 @@ from minigrad.optim.lr_scheduler import CosineAnnealingLR, LRScheduler
 from minigrad.tensor import Tensor
 from models import pictures
 from models.architecture import Architecture
-from models.data import DataSet, Examples
+from models.data import DataSet, Examples, check_divisible
 from models.judge import judge
 from models.training import Training
 
@@ -113,12 +113,7 @@ def _layers(
             nn.Sequential(*encoder, nn.Tanh(), nn.Linear(width, outputs)),
             nn.Sequential(*decoder, nn.Linear(width, pixels), nn.Unflatten(1, shape)),
         )
-    if h % 4 or w % 4:
-        below, above = (" × ".join(str(4 * (n // 4 + more)) for n in (h, w)) for more in (0, 1))
-        raise ValueError(
-            f"vae: two convolutions of stride 2 want a height and a width that 4 divides, such as "
-            f"{below} or {above}, got {h} × {w}"
-        )
+    check_divisible("vae", shape, 4)
     inner = (2 * width, h // 4, w // 4)
     features = math.prod(inner)
     return (

@@ -373,7 +373,7 @@ def test_strides_lead_to_the_code_and_back():
 
 
 def test_sizes_that_the_strides_do_not_divide_are_refused_with_those_that_work():
-    with pytest.raises(ValueError, match=r"28 × 32 or 32 × 36, got images of 30 × 33"):
+    with pytest.raises(ValueError, match=r"of 30 × 33; 28 × 32 or 32 × 36 would do"):
         Convolutional((1, 30, 33), 4, 5)
 
 

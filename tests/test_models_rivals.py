@@ -12,12 +12,11 @@ from minigrad import nn, optim
 from minigrad.data import TensorDataset
 from minigrad.ops import conv
 from models import rivals as module
-from models.data import DATA_SETS, DataSet, Examples
+from models.data import DATA_SETS, DataSet, Examples, check_divisible
 from models.rivals import (
     JUDGED,
     Rivals,
     RivalTraining,
-    check_divisible,
     rivals,
 )
 from models.run import Run

@@ -572,7 +572,7 @@ def test_images_that_strides_do_not_divide_are_refused_with_sizes_that_would_do(
     with pytest.raises(ValueError) as refusal:
         kind("convolutional", (1, 30, 28), 4, 2)
     assert str(refusal.value) == (
-        "vae: two convolutions of stride 2 want a height and a width that 4 divides, such as "
-        "28 × 28 or 32 × 32, got 30 × 28"
+        "vae: strides of altogether 4 do not divide images of 30 × 28; 28 × 28 or 32 × 28 would "
+        "do, or other multiples of 4"
     )
     assert kind("dense", (1, 30, 28), 4, 2).decode(mg.zeros((1, 2))).shape == (1, 1, 30, 28)
