@@ -43,13 +43,12 @@ from minigrad import nn, optim
 from minigrad.core import module_of
 from minigrad.tensor import Tensor
 from models import pictures
-from models.data import DATA_SETS, DataSet, Examples, check_divisible
-from models.judge import ZERO, judge
+from models.data import DataSet, Examples, check_divisible
+from models.judge import ZERO, judge, knows
 from models.training import Progress, Training, follow, frozen
 
 JUDGED = 10_000  # samples
 STRIDES = 4  # of the two convolutions together
-MNIST = DATA_SETS["mnist"]
 
 
 class Rivals(nn.Module):
@@ -266,7 +265,7 @@ class RivalTraining(Training):
         self.fixed = network.noise(self.fixed_samples)
         self.shape = data.train.tensors[0].shape[1:]
         self.snapshots = mg.zeros((0, self.fixed_samples, *self.shape))
-        self.judged = self.shape == MNIST.shape and data.classes == MNIST.classes
+        self.judged = knows(self.shape, data.classes)
         self.metric = "frechet" if self.judged else "fake_accuracy"
         averaging = getattr(settings, "average", "no") == "yes"
         self.average = copy.deepcopy(network.generator) if averaging else None

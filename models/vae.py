@@ -78,7 +78,7 @@ from minigrad.tensor import Tensor
 from models import pictures
 from models.architecture import Architecture
 from models.data import DataSet, Examples, check_divisible
-from models.judge import judge
+from models.judge import judge, knows
 from models.training import Training
 
 NETWORKS = ("dense", "convolutional")
@@ -311,11 +311,6 @@ def samples(network: VAE, count: int) -> Tensor:
     return mg.concatenate([network.images(part) for part in _parts(codes)])
 
 
-def _judged(shape: tuple[int, ...]) -> bool:
-    """Whether the judge knows such images: it has learned MNIST and nothing else."""
-    return shape == (1, 28, 28)
-
-
 def _check(settings: SimpleNamespace, *names: str) -> None:
     """Refuse settings that are not positive."""
     for name in names:
@@ -417,7 +412,7 @@ class VAETraining(Training):
         """How sure the judge is of what lies between two test images: the mean over pairs, at each
         place (PLACES,), by the kinds of `pairs` and the names of `paths`; nothing where the judge
         does not know such images."""
-        if not _judged(self.shape):
+        if not knows(self.shape, self.classes):
             return {}
         seen = judge(self.bits.backend)
         found = {}
@@ -446,7 +441,7 @@ class VAETraining(Training):
             ends = ", ".join(f"{name} {x[[0, -1]].mean():.3f}" for name, x in sure.items())
             lines += [f"the judge is sure half-way between digits of {kind}: {middle}"]
             lines += [f"    and at the ends: {ends}"]
-        if _judged(self.shape):
+        if knows(self.shape, self.classes):
             said = judge(self.bits.backend).measure(samples(self.network, 10_000))
             lines += ["10,000 samples: " + ", ".join(f"{k} {v:.3f}" for k, v in said.items())]
         return "\n".join(lines)
@@ -637,7 +632,7 @@ class TradeTraining(Training):
             bound = bounds(vae, self.bits, [draws])[draws]
             terms = terms_of(vae, self.bits)
             row = {"beta": vae.beta, **terms, f"negative_bound_{draws}": -bound}
-            if _judged(self.shape):
+            if knows(self.shape, self.classes):
                 row |= judge(self.bits.backend).measure(samples(vae, 10_000))
             rows.append(row)
         return rows

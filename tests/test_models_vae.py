@@ -504,7 +504,7 @@ def test_the_judge_looks_at_every_place_between_digits(monkeypatch, tmp_path):
     rng = np.random.default_rng(0)
     images = np.round(rng.random((60, 1, 28, 28))).astype("float32")
     table = TensorDataset(images, rng.integers(0, 3, 60))
-    data_set = DataSet("noise", lambda: (table, table), (1, 28, 28), tuple("abc"))
+    data_set = DataSet("noise", lambda: (table, table), (1, 28, 28), tuple("0123456789"))
     given_ = {**ARCHITECTURE.defaults("mnist"), "samples": 2, "autoencoder": 1, "epochs": 1}
     given_ = SimpleNamespace(**given_, seed=0)
     training = ARCHITECTURE.training(
