@@ -18,14 +18,11 @@ convolution doubles the sides of the sum on the way:
 **SegNet** remembers which pixel of each window had won in pooling. Unpooling puts values back
 there, zeros elsewhere, and convolutions fill the gaps. Nothing else goes from side to side.
 
-    level   grid       encoder                         FCN            SegNet
-    0       64 × 64    1 convolution, m or 2m maps     score₀, + up   unpool, 11 scores
-    1       32 × 32    1 convolution,  4m maps         score₁, + up   unpool, 2m maps
-    2       16 × 16    2 convolutions, 8m maps         score₂, + up   unpool, 4m maps
-    3        8 ×  8    3 convolutions, 16m maps        score₃         8m maps
-
-The finest grid has the most places and the least to see. FCN makes do with m maps there, SegNet,
-whose decoder has as many, with 2m.
+    level   grid       encoder                    FCN            SegNet
+    0       64 × 64    1 convolution,   m maps    score₀, + up   unpool, 11 scores
+    1       32 × 32    1 convolution,  2m maps    score₁, + up   unpool, m maps
+    2       16 × 16    2 convolutions, 4m maps    score₂, + up   unpool, 2m maps
+    3        8 ×  8    2 convolutions, 8m maps    score₃         4m maps
 
 Filters are 3 × 3, each with batch normalisation and a rectifier. Both networks take images of any
 size that 8 divides. They learn the cross-entropy of the pixels, in which one of the background, of
@@ -36,8 +33,8 @@ else. softmax(s) is then not p(class | image) but in proportion to w p, so that 
 
 **Scenes.** Two to four digits lie at random places of a square, over bits of other digits that
 belong to the background; each is some grey, and all is noisy. Digits may overlap, but their centres
-are at least half a digit's side apart, along one axis or the other. What lies above hides what lies
-beneath by as much ink as it has: with ink a and brightness v,
+are at least 4/7 of an image's side apart, along one axis or the other. What lies above hides what
+lies beneath by as much ink as it has: with ink a and brightness v,
 
     x ← (1 − a) x + a v,        and the pixel belongs to the digit where a > ½.
 
@@ -77,7 +74,7 @@ from models.waveforms import check
 
 TESTS = 2000
 FEWEST, MOST = 2, 4  # digits in a scene
-SHADES = (0.6, 1.0)  # least and greatest brightness of what lies in a scene
+SHADES = (0.75, 1.0)  # least and greatest brightness of what lies in a scene
 BACKGROUND = 0.25  # what a pixel of the background counts in the loss
 DIVISOR = 8  # of the sides of an image: what three poolings make of them must be whole
 
@@ -156,7 +153,7 @@ def scenes(
         cut = (number[:, None, None], row + np.arange(bit)[:, None], column + np.arange(bit))
         lay(x, images[cut], shade, rng.integers(0, size - bit + 1, (count, 2)))
     digits = rng.integers(FEWEST, MOST + 1, count)
-    places = corners(count, MOST, size - h, h // 2, rng)
+    places = corners(count, MOST, size - h, 4 * h // 7, rng)
     for k in range(MOST):
         number, shade = chosen()
         ink = images[number] * (k < digits)[:, None, None]
@@ -202,20 +199,15 @@ class Encoder(nn.Module):
     """What both networks see with: x (n, 1, h, w) → levels e₀ … e₃ (n, maps, h / 2ⁱ, w / 2ⁱ).
 
     Args:
-        maps: how many each level has.
+        width: m, the maps of level 0.
     """
 
-    def __init__(self, *maps: int) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.maps = maps
-        first, second, third, fourth = maps
+        m = width
+        self.maps = (m, 2 * m, 4 * m, 8 * m)
         self.levels = nn.ModuleList(
-            [
-                block(1, first),
-                block(first, second),
-                block(second, third, third),
-                block(third, fourth, fourth, fourth),
-            ]
+            [block(1, m), block(m, 2 * m), block(2 * m, 4 * m, 4 * m), block(4 * m, 8 * m, 8 * m)]
         )
 
     def forward(self, x: Tensor) -> list[Tensor]:
@@ -259,7 +251,7 @@ class FCN(nn.Module):
 
     def __init__(self, width: int, classes: int) -> None:
         super().__init__()
-        self.encoder = Encoder(width, 4 * width, 8 * width, 16 * width)
+        self.encoder = Encoder(width)
         self.scores = nn.ModuleList(nn.Conv2d(maps, classes, 1) for maps in self.encoder.maps)
         self.ups = nn.ModuleList(
             nn.ConvTranspose2d(classes, classes, 4, stride=2, padding=1, bias=False)
@@ -279,7 +271,7 @@ class SegNet(nn.Module):
 
     def __init__(self, width: int, classes: int) -> None:
         super().__init__()
-        self.encoder = Encoder(2 * width, 4 * width, 8 * width, 16 * width)
+        self.encoder = Encoder(width)
         first, second, third, fourth = self.encoder.maps
         self.decoder = nn.ModuleList(
             [block(fourth, third), block(third, second), block(second, first)]
@@ -490,7 +482,7 @@ ARCHITECTURE = Architecture(
             "batch_size": 16,
             "lr": 5e-3,
             "network": "fcn",
-            "width": 4,
+            "width": 8,
             "examples": 4000,
             "size": 24,
             "clutter": 4,
@@ -501,16 +493,16 @@ ARCHITECTURE = Architecture(
             "batch_size": 16,
             "lr": 5e-3,
             "network": "fcn",
-            "width": 8,
+            "width": 16,
             "examples": 24000,
             "size": 64,
-            "clutter": 6,
+            "clutter": 4,
             "noise": 0.05,
         },
     },
     meaning={
         "network": "scores of all levels added up, or unpooling by switches",
-        "width": "maps of the finest level of fcn; segnet has twice as many there",
+        "width": "maps of the finest level",
         "examples": "how many scenes are made to learn from",
         "size": "side of a scene in pixels",
         "clutter": "bits of other digits in a scene",

@@ -206,7 +206,7 @@ FASTER: dict[tuple[str, str], dict] = {  # smaller settings of a model for a dat
     ("boltzmann", "encoder"): {"machines": 3, "cycles": 2},
     # The first step of Adam is lr times a sign, even that of a gradient of rounding errors.
     **{(name, "digits"): {"lr": 2e-4} for name in ("gan", "cgan", "lsgan")},
-    ("segmentation", "digits"): {"examples": 100, "width": 1},
+    ("segmentation", "digits"): {"examples": 100, "width": 2},
     ("autoencoder", "digits"): {"hidden": 20, "labels": 20, "trials": 1},
 }
 MODELS = [  # a model, its data set, and a word that brings settings of its own, or ""

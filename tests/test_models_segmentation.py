@@ -56,7 +56,7 @@ def settings_of(**changes):
 
 
 def training_of(data, network="fcn", backend="numpy", **changes):
-    given_ = settings_of(network=network, **{"width": 2, **changes})
+    given_ = settings_of(network=network, **{"width": 4, **changes})
     classes = ("background", *"0123456789")
     mg.manual_seed(0)
     made = NETWORKS[network](given_.width, len(classes)).to(backend)
@@ -242,7 +242,7 @@ def test_fcn_adds_up_the_scores_of_all_levels():
 def test_segnet_puts_values_where_the_encoder_found_them():
     """Without filters in the decoder, all but the winners of the first pooling stays zero."""
     with seeded(0):
-        network = SegNet(1, 3).eval()
+        network = SegNet(2, 3).eval()
     x = mg.tensor(generator(0).uniform(0.0, 1.0, (1, 1, 16, 16)).astype("float32"))
     alone = np.zeros(network.scores.weight.shape, "float32")
     alone[0, 0, 1, 1] = 1.0
@@ -335,7 +335,7 @@ def test_who_sees_background_everywhere_gets_one_eleventh_of_its_share():
 @pytest.mark.parametrize(("network", "least"), [("fcn", 0.75), ("segnet", 0.4)])
 def test_a_few_scenes_are_learned_pixel_by_pixel(network, least):
     data = scenes(some_digits(200), 4, 24, 2, 0.05, generator())
-    training = training_of(data, network, width=4, epochs=100, batch_size=2, lr=1e-2)
+    training = training_of(data, network, width=8, epochs=100, batch_size=2, lr=1e-2)
     before = training.evaluate()
     for _ in range(100):
         training.epoch(SILENT)
