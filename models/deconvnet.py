@@ -416,7 +416,7 @@ ARCHITECTURE = Architecture(
         "kernel": "side of the filters of the transposed convolutions, 3 or 4",
         "maps": "feature maps of a layer",
     },
-    cost={"digits": "10 s, 0.2 GiB", "mnist": "10 min, 0.6 GiB"},
+    cost={"digits": "5 s, 0.2 GiB", "mnist": "5 min, 0.7 GiB"},
     build=_build,
     training=DeconvolutionTraining,
 )
