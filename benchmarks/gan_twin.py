@@ -73,14 +73,17 @@ def networks(settings: SimpleNamespace) -> tuple[Any, Any]:
     w = settings.width
     return (
         nn.Sequential(
-            nn.Linear(code, 2 * w * 7 * 7, bias=False),
-            nn.Unflatten(1, (2 * w, 7, 7)),
+            nn.Linear(code, 8 * w * 4 * 4, bias=False),
+            nn.Unflatten(1, (8 * w, 4, 4)),
+            nn.BatchNorm2d(8 * w),
+            nn.ReLU(),
+            nn.ConvTranspose2d(8 * w, 4 * w, 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(4 * w),
+            nn.ReLU(),
+            nn.ConvTranspose2d(4 * w, 2 * w, 4, stride=2, padding=1, bias=False),
             nn.BatchNorm2d(2 * w),
             nn.ReLU(),
-            nn.ConvTranspose2d(2 * w, w, 4, stride=2, padding=1, bias=False),
-            nn.BatchNorm2d(w),
-            nn.ReLU(),
-            nn.ConvTranspose2d(w, 1, 4, stride=2, padding=1),
+            nn.ConvTranspose2d(2 * w, 1, 4, stride=2, padding=1),
             nn.Tanh(),
         ),
         nn.Sequential(
@@ -89,8 +92,11 @@ def networks(settings: SimpleNamespace) -> tuple[Any, Any]:
             nn.Conv2d(w, 2 * w, 4, stride=2, padding=1, bias=False),
             nn.BatchNorm2d(2 * w),
             nn.LeakyReLU(0.2),
+            nn.Conv2d(2 * w, 4 * w, 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(4 * w),
+            nn.LeakyReLU(0.2),
             nn.Flatten(),
-            nn.Linear(2 * w * 7 * 7, 1),
+            nn.Linear(4 * w * 4 * 4, 1),
             nn.Flatten(0),
         ),
     )

@@ -11,8 +11,9 @@ its input and computes none for its weights; in the discriminator's turn the sam
 Networks for images, as values from 0 to 1 outside and from −1 to 1 inside:
 
     dense     noise – 256 – 512 – 1024 – image; image – 1024 – 512 – 256 – 1 with dropout
-    dcgan     noise – 2 w maps of a quarter of the size – w maps of half the size – image, and back,
-              by convolutions 4 × 4 of stride 2
+    dcgan     noise – 8 w maps of 4 × 4 – 4 w of 7 × 7 – 2 w of 14 × 14 – image of 28 × 28;
+              image – w maps of 14 × 14 – 2 w of 7 × 7 – 4 w of 4 × 4 – 1; by convolutions of
+              stride 2 with kernels 4 × 4, but for the innermost, which have 3 × 3
 
 The second is that of A. Radford, L. Metz and S. Chintala 2016, "Unsupervised representation
 learning with deep convolutional generative adversarial networks", ICLR, cut to small images: no
@@ -48,7 +49,7 @@ from models.judge import ZERO, judge, knows
 from models.training import Progress, Training, follow, frozen
 
 JUDGED = 10_000  # samples
-STRIDES = 4  # of the two convolutions together
+STRIDES = 4  # of the two outer convolutions together
 
 
 class Rivals(nn.Module):
@@ -128,15 +129,20 @@ class DCGenerator(nn.Module):
 
     def __init__(self, code: int, shape: tuple[int, ...], width: int) -> None:
         super().__init__()
-        self.start = (2 * width, shape[1] // STRIDES, shape[2] // STRIDES)
+        quarter, eighth = inner_sizes(shape)
+        beyond = tuple(n - (2 * m - 1) for n, m in zip(quarter, eighth, strict=True))
+        self.start = (8 * width, *eighth)
         self.project = nn.Linear(code, math.prod(self.start), bias=False)
         self.layers = nn.Sequential(
+            nn.BatchNorm2d(8 * width),
+            nn.ReLU(),
+            nn.ConvTranspose2d(8 * width, 4 * width, 3, 2, 1, output_padding=beyond, bias=False),
+            nn.BatchNorm2d(4 * width),
+            nn.ReLU(),
+            nn.ConvTranspose2d(4 * width, 2 * width, 4, 2, 1, bias=False),
             nn.BatchNorm2d(2 * width),
             nn.ReLU(),
-            nn.ConvTranspose2d(2 * width, width, 4, stride=2, padding=1, bias=False),
-            nn.BatchNorm2d(width),
-            nn.ReLU(),
-            nn.ConvTranspose2d(width, shape[0], 4, stride=2, padding=1),
+            nn.ConvTranspose2d(2 * width, shape[0], 4, 2, 1),
             nn.Tanh(),
         )
         small_weights(self)
@@ -150,19 +156,30 @@ class DCDiscriminator(nn.Module):
 
     def __init__(self, shape: tuple[int, ...], width: int) -> None:
         super().__init__()
+        _, eighth = inner_sizes(shape)
         self.layers = nn.Sequential(
-            nn.Conv2d(shape[0], width, 4, stride=2, padding=1),
+            nn.Conv2d(shape[0], width, 4, 2, 1),
             nn.LeakyReLU(0.2),
-            nn.Conv2d(width, 2 * width, 4, stride=2, padding=1, bias=False),
+            nn.Conv2d(width, 2 * width, 4, 2, 1, bias=False),
             nn.BatchNorm2d(2 * width),
             nn.LeakyReLU(0.2),
+            nn.Conv2d(2 * width, 4 * width, 3, 2, 1, bias=False),
+            nn.BatchNorm2d(4 * width),
+            nn.LeakyReLU(0.2),
             nn.Flatten(),
-            nn.Linear(2 * width * (shape[1] // STRIDES) * (shape[2] // STRIDES), 1),
+            nn.Linear(4 * width * math.prod(eighth), 1),
         )
         small_weights(self)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(2.0 * x - 1.0).reshape(-1)
+
+
+def inner_sizes(shape: tuple[int, ...]) -> tuple[list[int], list[int]]:
+    """Height and width of the maps two and three strides away from images (c, h, w); the third
+    halves odd ones too, up."""
+    quarter = [length // STRIDES for length in shape[1:]]
+    return quarter, [-(-length // 2) for length in quarter]
 
 
 def small_weights(network: nn.Module) -> None:
@@ -223,21 +240,21 @@ IMAGES: dict[str, dict[str, int | float | str]] = {
         "network": "dcgan",
         "average": "yes",
         "epochs": 9,
-        "batch_size": 64,
+        "batch_size": 32,
         "lr": 1e-3,
         "code": 64,
     },
 }
 PRESETS: dict[str, dict[str, dict[str, int | float | str]]] = {
-    "digits": {"dcgan": {"width": 16}, "dense": {"lr": 2e-4}},
-    "mnist": {"dcgan": {"width": 32}, "dense": {"lr": 5e-4, "epochs": 13}},
+    "digits": {"dcgan": {"width": 8}, "dense": {"lr": 2e-4}},
+    "mnist": {"dcgan": {"width": 16}, "dense": {"lr": 6e-4, "epochs": 13, "batch_size": 64}},
 }
 CHOICES = {"network": ("dense", "dcgan"), "average": ("yes", "no")}
 MEANING = {
     "network": "dense layers, or convolutions as in DCGAN",
     "average": "whether samples come from the running average of the generator",
     "code": "numbers of noise that make a sample",
-    "width": "maps of the first convolution of the discriminator",
+    "width": "maps of the first convolution of the discriminator, half of the generator's last",
 }
 
 

@@ -148,15 +148,15 @@ def test_both_players_hear_the_labels_of_the_batch(monkeypatch):
     assert told == [labels.numpy().tolist()] * 4
 
 
-@NETWORKS
-def test_what_is_asked_for_is_made(network):
+@pytest.mark.parametrize(("network", "lr", "epochs"), [("dense", 1e-3, 4), ("dcgan", 1e-2, 16)])
+def test_what_is_asked_for_is_made(network, lr, epochs):
     """Dark and bright images, on demand."""
     data = brightness()
-    given_ = settings_of(network=network, batch_size=16, lr=2e-3, code=2)
+    given_ = settings_of(network=network, batch_size=16, lr=lr, code=2)
     mg.manual_seed(0)
     pair = conditional_rivals(DataSet("", None, (1, 4, 4), data.classes), given_)
     training = CGANTraining(pair, data, given_)
-    for _ in range(8):
+    for _ in range(epochs):
         training.epoch(SILENT)
     labels = mg.tensor([0] * 50 + [1] * 50)
     means = training.drawn(pair.noise(100), labels).numpy().mean((1, 2, 3))
