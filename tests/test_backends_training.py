@@ -205,7 +205,7 @@ FASTER: dict[tuple[str, str], dict] = {  # smaller settings of a model for a dat
     ("hopfield", "patterns"): {"units": 40, "patterns": 5},
     ("boltzmann", "encoder"): {"machines": 3, "cycles": 2},
     # The first step of Adam is lr times a sign, even that of a gradient of rounding errors.
-    **{(name, "digits"): {"lr": 2e-4} for name in ("gan", "cgan", "lsgan")},
+    **{(name, "digits"): {"lr": 4e-6} for name in ("gan", "cgan", "lsgan")},
     ("segmentation", "digits"): {"examples": 100, "width": 2},
     ("autoencoder", "digits"): {"hidden": 20, "labels": 20, "trials": 1},
 }
