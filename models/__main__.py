@@ -262,8 +262,12 @@ def _settings(
     settings = architecture.defaults(dataset, **asked)
     for name in asked:
         if name not in settings:
-            chosen = settings | asked
-            words = [str(chosen[choice]) for choice in architecture.choices if choice in settings]
+            chosen, presets = settings | asked, architecture.presets.get(dataset, {})
+            words = [  # that settings hang on
+                str(chosen[choice])
+                for choice, possible in architecture.choices.items()
+                if choice in chosen and not presets.keys().isdisjoint(possible)
+            ]
             which = f" with {', '.join(words)}" if words else ""
             option = f"--{name.replace('_', '-')}"
             raise RunError(f"{option}: {options.model} on {dataset}{which} has no such setting")
