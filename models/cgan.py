@@ -10,16 +10,12 @@ second input, and the game is that of `models.gan` for every label:
 Nobody tells G that a sample has the wrong label. But D has seen which images come with which label,
 and a perfect 3 that was asked for as a 7 is easily found out.
 
-How y comes in, as one number a class of which one is 1:
-
-    G          beside the noise z
-    D, dense   beside the pixels
-    D, dcgan   as another channel of the image, which a dense layer makes of y: a map that is
-               learned for each class
-
-The convolutional pair is known as cDCGAN. The paper's networks are dense, with maxout units and
-dropout; these here are those of `models.rivals`. As there, G maximises log D unless ``--loss
-minimax`` asks for what the equation says.
+In both networks y, as one number a class of which one is 1, goes through a dense layer of its own.
+For G this makes a vector as long as the noise, which stands beside it; for D another channel of the
+image, a map for each class. In the paper, too, y has layers of its own; its networks are dense, with
+maxout units and dropout, and these here are those of `models.rivals`. The convolutional pair is
+known as cDCGAN. As in `models.gan`, G maximises log D unless ``--loss minimax`` asks for what the
+equation says.
 
 The noise is what the label leaves open. The same noise with another label is another digit in the
 same handwriting: slant and stroke belong to z.
@@ -28,6 +24,7 @@ same handwriting: slant and stroke belong to z.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -47,68 +44,59 @@ from models.rivals import (
     JUDGED,
     MEANING,
     PRESETS,
-    DCDiscriminator,
-    DCGenerator,
-    DenseDiscriminator,
-    DenseGenerator,
     Rivals,
-    check_images,
+    discriminator_for,
+    generator_for,
 )
 
 
 class ConditionalGenerator(nn.Module):
-    """Noise (n, code) and labels (n,) → samples, by a generator that takes code + classes numbers.
+    """Noise (n, code) and labels (n,) → samples.
 
-    All conditional networks raise IndexError where a label is not 0 … classes − 1.
+    Args:
+        generator: (n, 2 · code) → samples.
+        code: how many numbers of noise make a sample.
+        classes: labels are 0 … classes − 1; others raise IndexError (on a GPU when the next value
+            is read).
+
+    Attributes:
+        points: what stands beside the noise for each class, (code, classes), drawn like the noise.
     """
 
-    def __init__(self, generator: nn.Module, classes: int) -> None:
+    def __init__(self, generator: nn.Module, code: int, classes: int) -> None:
         super().__init__()
         self.generator = generator
         self.classes = classes
+        self.points = nn.Linear(classes, code, bias=False)
+        nn.init.normal_(self.points.weight)
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
-        return self.generator(joined(z, labels, self.classes))
+        points = self.points(F.one_hot(labels, self.classes).astype(z.dtype))
+        return self.generator(mg.concatenate([z, points], axis=1))
 
 
-class DenseConditionalDiscriminator(nn.Module):
-    """Images (n, c, h, w) and labels (n,) → outputs (n,)."""
+class ConditionalDiscriminator(nn.Module):
+    """Images (n, c, h, w) and labels (n,), as for the generator → outputs (n,).
 
-    def __init__(self, shape: tuple[int, ...], classes: int) -> None:
-        super().__init__()
-        self.classes = classes
-        self.discriminator = DenseDiscriminator((math.prod(shape) + classes,))
-
-    def forward(self, x: Tensor, labels: Tensor) -> Tensor:
-        return self.discriminator(joined(x.reshape(len(x), -1), labels, self.classes))
-
-
-class DCConditionalDiscriminator(nn.Module):
-    """Images (n, c, h, w) and labels (n,) → outputs (n,), by strided convolutions.
+    Args:
+        discriminator: images (n, c + 1, h, w) → outputs (n,).
+        size: height and width.
+        classes: how many labels there are.
 
     Attributes:
-        maps: makes the map (h · w) that is seen beside an image of each class.
+        maps: what is seen beside an image of each class, (h · w, classes).
     """
 
-    def __init__(self, shape: tuple[int, ...], width: int, classes: int) -> None:
+    def __init__(self, discriminator: nn.Module, size: Sequence[int], classes: int) -> None:
         super().__init__()
-        channels, *size = shape
+        self.discriminator = discriminator
         self.classes = classes
         self.maps = nn.Linear(classes, math.prod(size), bias=False)
-        self.discriminator = DCDiscriminator((channels + 1, *size), width)
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
         maps = self.maps(F.one_hot(labels, self.classes).astype(x.dtype))
-        return self.discriminator(mg.concatenate([x, maps.reshape(len(x), 1, *x.shape[2:])], 1))
-
-
-def joined(x: Tensor, labels: Tensor, classes: int) -> Tensor:
-    """(n, d + classes): beside each row of (n, d) as many numbers as classes, 1 at the label.
-
-    Raises:
-        IndexError: a label is not 0 … classes − 1 (on a GPU raised by the next value read).
-    """
-    return mg.concatenate([x, F.one_hot(labels, classes).astype(x.dtype)], 1)
+        beside = maps.reshape(len(x), 1, *x.shape[2:])
+        return self.discriminator(mg.concatenate([x, beside], axis=1))
 
 
 def conditional_rivals(data: DataSet, settings: SimpleNamespace) -> Rivals:
@@ -117,18 +105,15 @@ def conditional_rivals(data: DataSet, settings: SimpleNamespace) -> Rivals:
     Raises:
         ValueError: code or width is not positive, or the strides do not divide the images.
     """
-    check_images(data.shape, settings)
+    channels, *size = data.shape
     classes = len(data.classes)
-    inputs = settings.code + classes
-    generator: nn.Module
-    discriminator: nn.Module
-    if settings.network == "dense":
-        generator = DenseGenerator(inputs, data.shape)
-        discriminator = DenseConditionalDiscriminator(data.shape, classes)
-    else:
-        generator = DCGenerator(inputs, data.shape, settings.width)
-        discriminator = DCConditionalDiscriminator(data.shape, settings.width, classes)
-    return Rivals(ConditionalGenerator(generator, classes), discriminator, settings.code)
+    generator = generator_for(2 * settings.code, data.shape, settings)
+    discriminator = discriminator_for((channels + 1, *size), settings)
+    return Rivals(
+        ConditionalGenerator(generator, settings.code, classes),
+        ConditionalDiscriminator(discriminator, size, classes),
+        settings.code,
+    )
 
 
 class CGANTraining(GANTraining):

@@ -37,7 +37,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
 import minigrad as mg
 from minigrad import nn, optim
@@ -195,16 +195,27 @@ def rivals(data: DataSet, settings: SimpleNamespace) -> Rivals:
     Raises:
         ValueError: as `check_images` says.
     """
-    check_images(data.shape, settings)
-    generator: nn.Module
-    discriminator: nn.Module
+    return Rivals(
+        generator_for(settings.code, data.shape, settings),
+        discriminator_for(data.shape, settings),
+        settings.code,
+    )
+
+
+def generator_for(inputs: int, shape: tuple[int, ...], settings: SimpleNamespace) -> nn.Module:
+    """(n, inputs) → images (n, c, h, w). Settings and errors: as for `rivals`."""
+    check_images(shape, settings)
     if settings.network == "dense":
-        generator = DenseGenerator(settings.code, data.shape)
-        discriminator = DenseDiscriminator(data.shape)
-    else:
-        generator = DCGenerator(settings.code, data.shape, settings.width)
-        discriminator = DCDiscriminator(data.shape, settings.width)
-    return Rivals(generator, discriminator, settings.code)
+        return DenseGenerator(inputs, shape)
+    return DCGenerator(inputs, shape, settings.width)
+
+
+def discriminator_for(shape: tuple[int, ...], settings: SimpleNamespace) -> nn.Module:
+    """Images (n, c, h, w) → outputs (n,). Settings and errors: as for `rivals`."""
+    check_images(shape, settings)
+    if settings.network == "dense":
+        return DenseDiscriminator(shape)
+    return DCDiscriminator(shape, settings.width)
 
 
 def check_images(shape: tuple[int, ...], settings: SimpleNamespace) -> None:
@@ -455,6 +466,9 @@ def draw_duel(made: Any, history: list[dict[str, Any]]) -> None:
         distance.axhline(ZERO, color="k", linewidth=0.8, linestyle="--", label="real images")
         distance.set(title=f"Fréchet distance: {last['frechet']:.1f} at the end", yscale="log")
         distance.set_ylabel("to test images")
+        distance.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        distance.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        distance.yaxis.set_minor_locator(NullLocator())
         distance.legend()
 
 
