@@ -12,10 +12,10 @@ and a perfect 3 that was asked for as a 7 is easily found out.
 
 In both networks y, as one number a class of which one is 1, goes through a dense layer of its own.
 For G this makes a vector as long as the noise, which stands beside it; for D another channel of the
-image, a map for each class. In the paper, too, y has layers of its own; its networks are dense, with
-maxout units and dropout, and these here are those of `models.rivals`. The convolutional pair is
-known as cDCGAN. As in `models.gan`, G maximises log D unless ``--loss minimax`` asks for what the
-equation says.
+image, a map for each class. In the paper, too, y has layers of its own; its networks are dense,
+with maxout units and dropout, and these here are those of `models.rivals`. The convolutional pair
+is known as cDCGAN. As in `models.gan`, G maximises log D unless ``--loss minimax`` asks for what
+the equation says.
 
 The noise is what the label leaves open. The same noise with another label is another digit in the
 same handwriting: slant and stroke belong to z.
