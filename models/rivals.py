@@ -423,12 +423,13 @@ class RivalTraining(Training):
         parts: Any = made.subfigures(2, 1, height_ratios=[2.6, 0.55 * len(shown)])
         above, below = parts
         draw_duel(above, history)
-        panels = pictures.grid(below, len(shown), self.fixed_samples)
-        for row, epoch in zip(panels, shown, strict=True):
-            for axes, image in zip(row, self.snapshots[int(epoch)].numpy(), strict=True):
-                pictures.show_image(axes, image)
+        rows = pictures.grid(below, len(shown), 1)[:, 0]
+        for axes, epoch in zip(rows, shown, strict=True):
+            images = np.pad(self.snapshots[int(epoch)].numpy(), ((0, 0),) * 3 + ((1, 1),))
+            pictures.show_image(axes, np.concatenate(list(images), axis=-1))
+            axes.images[0].set_interpolation("nearest")
             label = f"epoch {epoch + 1} "
-            row[0].text(0.0, 0.5, label, ha="right", va="center", transform=row[0].transAxes)
+            axes.text(0.0, 0.5, label, ha="right", va="center", transform=axes.transAxes)
         pictures.save(made, path)
 
     def sample(self, count: int, folder: Path) -> str:
@@ -452,7 +453,8 @@ def draw_duel(made: Any, history: list[dict[str, Any]]) -> None:
     for name, colour in (("discriminator", pictures.BLUE), ("generator", pictures.ORANGE)):
         _draw(losses, history, f"{name}_loss", 1.0, name, colour)
     losses.set(title="What each minimises", ylabel="mean loss of the epoch")
-    losses.legend()
+    losses.margins(y=0.3)
+    losses.legend(loc="upper center", ncols=2, columnspacing=1.0)
     for name, colour in (("real", pictures.GREEN), ("fake", pictures.GREY)):
         label = "real as real" if name == "real" else "fake as fake"
         _draw(accuracies, history, f"{name}_accuracy", 100.0, label, colour)
