@@ -15,7 +15,6 @@ import minigrad.nn.functional as F
 from minigrad import nn, optim
 from minigrad.data import TensorDataset
 from models import alexnet
-from models.__main__ import main
 from models.alexnet import (
     ARCHITECTURE,
     AlexNet,
@@ -29,6 +28,7 @@ from models.alexnet import (
 )
 from models.data import DATA_SETS, DataSet, Examples
 from models.training import Progress
+from tests.commands import command
 
 SILENT = Progress("", total=0, unit="", quiet=True)
 KINDS = (AlexNet, OneTowerAlexNet)
@@ -409,13 +409,6 @@ def test_the_networks_of_the_list_are_small():
 # -- Folders of images ----------------------------------------------------------------------------
 
 SMALL = ["--size", "22", "--width", "0.02", "--epochs", "2", "--batch-size", "6", "--quiet"]
-
-
-def command(*arguments):
-    try:
-        return main([str(argument) for argument in arguments])
-    except SystemExit as stop:
-        return stop.code
 
 
 @pytest.fixture

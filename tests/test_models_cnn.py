@@ -13,7 +13,6 @@ import minigrad as mg
 from minigrad import nn
 from minigrad.data import TensorDataset
 from models import pictures
-from models.__main__ import main
 from models.cnn import (
     ARCHITECTURE,
     CNNTraining,
@@ -35,6 +34,7 @@ from models.moving_digits import DIRECTIONS, FRAMES, SIZE, clip, clips, moving_d
 from models.training import Progress
 from models.waveforms import LENGTH, WAVES, series, wave, waveforms
 from tests.backends import BACKENDS
+from tests.commands import check_resuming, command
 
 SILENT = Progress("", total=0, unit="", quiet=True)
 seeds = st.integers(0, 2**32 - 1)
@@ -472,13 +472,6 @@ def test_waves_are_told_apart_at_any_phase():
 TINY = ["--dataset", "waveforms", "--epochs", "2", "--examples", "96"]
 
 
-def command(*arguments):
-    try:
-        return main(list(arguments))
-    except SystemExit as stop:
-        return stop.code
-
-
 @pytest.fixture(autouse=True)
 def _in_an_empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -545,23 +538,7 @@ def test_filters_and_shift_curves_are_drawn(tmp_path):
 
 
 def test_an_interrupted_run_ends_as_an_undisturbed_one(monkeypatch):
-    monkeypatch.setattr(CNNTraining, "pictures", lambda *arguments: None)
-    assert command("train", "cnn", *TINY, "--quiet", "--out", "whole") == 0
-    original = CNNTraining.evaluate
-    calls = []
-
-    def interrupted(self):
-        calls.append(1)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return original(self)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(CNNTraining, "evaluate", interrupted)
-        assert command("train", "cnn", *TINY, "--quiet", "--out", "parts") == 130
-    assert command("resume", "parts", "--quiet") == 0
-    weights = [Path(run, "model.safetensors").read_bytes() for run in ("whole", "parts")]
-    assert weights[0] == weights[1]
+    check_resuming(CNNTraining, monkeypatch, "cnn", *TINY)
 
 
 # -- What is refused ------------------------------------------------------------------------------

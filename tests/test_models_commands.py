@@ -16,10 +16,10 @@ import pytest
 import minigrad as mg
 import models
 from models import pictures
-from models.__main__ import main
 from models.architecture import Settings, architectures
 from models.data import DATA_SETS
 from models.training import Training, accuracy
+from tests.commands import command
 
 ROOT = Path(__file__).parent.parent
 SMALL = {
@@ -35,14 +35,6 @@ SMALL = {
 def _in_an_empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MINIGRAD_DATA", raising=False)
-
-
-def command(*arguments):
-    """Run a command in this process; returns its exit code."""
-    try:
-        return main(list(arguments))
-    except SystemExit as stop:
-        return stop.code
 
 
 def metrics(run):

@@ -15,7 +15,6 @@ from minigrad.backend import seeded
 from minigrad.data import TensorDataset
 from minigrad.gradcheck import directional_error
 from models import deconvnet
-from models.__main__ import main
 from models.data import DATA_SETS, Examples
 from models.deconvnet import (
     ARCHITECTURE,
@@ -36,6 +35,7 @@ from models.deconvnet import (
 from models.lenet import LeNet5
 from models.training import Progress
 from tests.backends import BACKENDS
+from tests.commands import check_resuming, command
 from tests.layers import Case, Watched, seeds
 from tests.test_model_gradients import magnified
 
@@ -286,13 +286,6 @@ def test_the_strongest_patches_are_found_where_they_are():
 # -- Commands -------------------------------------------------------------------------------------
 
 
-def command(*arguments):
-    try:
-        return main(list(arguments))
-    except SystemExit as stop:
-        return stop.code
-
-
 @pytest.fixture(autouse=True)
 def _in_an_empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -317,23 +310,7 @@ def test_a_run_restores_digits_better_than_bicubic(capsys):
 
 
 def test_an_interrupted_run_ends_as_an_undisturbed_one(monkeypatch):
-    monkeypatch.setattr(DeconvolutionTraining, "pictures", lambda *arguments: None)
-    assert command("train", "deconvnet", "--epochs", "2", "--quiet", "--out", "whole") == 0
-    original = DeconvolutionTraining.evaluate
-    calls = []
-
-    def interrupted(self):
-        calls.append(1)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return original(self)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(DeconvolutionTraining, "evaluate", interrupted)
-        assert command("train", "deconvnet", "--epochs", "2", "--quiet", "--out", "parts") == 130
-    assert command("resume", "parts", "--quiet") == 0
-    weights = [Path(run, "model.safetensors").read_bytes() for run in ("whole", "parts")]
-    assert weights[0] == weights[1]
+    check_resuming(DeconvolutionTraining, monkeypatch, "deconvnet", "--epochs", "2")
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

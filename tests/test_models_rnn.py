@@ -13,7 +13,6 @@ import minigrad as mg
 import minigrad.nn.functional as F
 from minigrad import nn
 from minigrad.data import TensorDataset
-from models.__main__ import main
 from models.data import Examples
 from models.rnn import (
     ARCHITECTURE,
@@ -26,6 +25,7 @@ from models.rnn import (
 from models.run import Run
 from models.sequences import Adding, Reber, Rows, Text, adding, reber_table, streams
 from models.training import Progress
+from tests.commands import command
 
 seeds = st.integers(0, 2**32 - 1)
 SILENT = Progress("", total=0, unit="", quiet=True)
@@ -311,14 +311,6 @@ def text(tmp_path, monkeypatch):
     small = {"hidden": 8, "batch-size": 4, "window": 10, "epochs": 3, "text": "text.txt"}
     options = [part for name, value in small.items() for part in (f"--{name}", str(value))]
     return ["--dataset", "text", *options, "--quiet"]
-
-
-def command(*arguments):
-    """Run a command in this process; returns its exit code."""
-    try:
-        return main(list(arguments))
-    except SystemExit as stop:
-        return stop.code
 
 
 @pytest.mark.parametrize("model", ["rnn", "lstm"])

@@ -14,7 +14,6 @@ from minigrad.backend import seeded
 from minigrad.data import TensorDataset
 from minigrad.gradcheck import directional_error
 from models import pictures
-from models.__main__ import main
 from models.data import DATA_SETS, Examples
 from models.segmentation import (
     ARCHITECTURE,
@@ -36,6 +35,7 @@ from models.segmentation import (
 )
 from models.training import Progress
 from tests.backends import BACKENDS
+from tests.commands import check_resuming, command
 from tests.layers import Case, Watched, seeds
 from tests.test_model_gradients import magnified
 
@@ -374,13 +374,6 @@ def test_every_class_has_a_colour_of_its_own():
 TINY = ["--epochs", "2", "--examples", "64", "--width", "2", "--quiet"]
 
 
-def command(*arguments):
-    try:
-        return main(list(arguments))
-    except SystemExit as stop:
-        return stop.code
-
-
 @pytest.fixture(autouse=True)
 def _in_an_empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -405,23 +398,7 @@ def test_a_run_measures_draws_and_shows_masks(network, capsys, monkeypatch):
 
 
 def test_an_interrupted_run_ends_as_an_undisturbed_one(monkeypatch):
-    monkeypatch.setattr(SegmentationTraining, "pictures", lambda *arguments: None)
-    assert command("train", "segmentation", *TINY, "--out", "whole") == 0
-    original = SegmentationTraining.evaluate
-    calls = []
-
-    def interrupted(self):
-        calls.append(1)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return original(self)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(SegmentationTraining, "evaluate", interrupted)
-        assert command("train", "segmentation", *TINY, "--out", "parts") == 130
-    assert command("resume", "parts", "--quiet") == 0
-    weights = [Path(run, "model.safetensors").read_bytes() for run in ("whole", "parts")]
-    assert weights[0] == weights[1]
+    check_resuming(SegmentationTraining, monkeypatch, "segmentation", *TINY)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
